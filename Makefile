@@ -1,0 +1,49 @@
+# Every target sets up what it needs; nothing has to be activated.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench faults ui lock clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## make .venv from requirements.lock
+
+# uv itself comes out of the lock, by its hash; then it installs the rest in seconds.
+$(STAMP): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "fettle needs $(PYTHON); name another with make PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	awk '/^[a-z]/ { block = /^uv==/ } block' requirements.lock > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	touch $@
+
+run: $(STAMP) ## the whole pipeline on the data params.yaml names
+	./fettle run
+
+test: $(STAMP) ## all tests, as CI runs them
+	$(BIN)/python -B -m pytest
+
+check: $(STAMP) ## ruff, mypy, and dvc.yaml as rendered
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	./fettle render --check
+
+bench: $(STAMP) ## speed and memory, as ratios within one run
+	$(BIN)/python -B -m benchmarks.bench
+
+faults: $(STAMP) ## kill, fill and corrupt, then see the next run end with the same bytes
+	$(BIN)/python -B -m pytest -m faults --override-ini addopts= -x
+
+ui: $(STAMP) ## Prefect's UI on 127.0.0.1, and the flow served on its schedule
+	./fettle ui
+
+lock: ## compile requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
+
+clean: ## remove what can be made again, except the environment and DVC's cache
+	rm -rf artifacts .fettle .pytest_cache .mypy_cache .ruff_cache
