@@ -54,7 +54,7 @@ class Artifact:
 
 
 class Source(Artifact):
-    """Something from outside the pipeline: a file that the user tracks with `dvc add`."""
+    """A file from outside that the user tracks with `dvc add`; `Source(Path())` is no file."""
 
 
 class Folder(Artifact):

@@ -4,11 +4,11 @@ They are shown to people and never enter a result: two runs of the same inputs d
 """
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_seconds: Counter[str] = Counter()
+_seconds: defaultdict[str, float] = defaultdict(float)
 
 
 @contextmanager
@@ -26,3 +26,9 @@ def take() -> dict[str, float]:
     taken = dict(_seconds)
     _seconds.clear()
     return taken
+
+
+def add(spans: dict[str, float]) -> None:
+    """Add seconds by span that another process counted."""
+    for name, seconds in spans.items():
+        _seconds[name] += seconds

@@ -1,5 +1,7 @@
 """Errors meant for people, and the exit codes they end with."""
 
+import errno
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -37,3 +39,41 @@ class EnvironmentFault(FettleError):
     """The machine, a lock, a disk or a server stands in the way; the input is fine."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+
+def as_fault(error: BaseException) -> FettleError | None:
+    """The message for people behind a library's exception, or None where it is a defect."""
+    for cause in _chain(error):
+        if isinstance(cause, FettleError):
+            return cause
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            where = f" ({cause.filename})" if cause.filename else ""
+            return EnvironmentFault(
+                f"{_DISK[cause.errno]}{where}.\n"
+                "Nothing half-written is taken for a result. Make room or give access, "
+                "then run again: finished stages are kept."
+            )
+        module = type(cause).__module__.split(".")[0]
+        if module in ("httpx", "httpcore"):
+            return EnvironmentFault(
+                f"The Prefect server does not answer ({type(cause).__name__}).\n"
+                "Finished stages are kept. See ./fettle server status, then run again."
+            )
+        if module == "dvc":
+            return EnvironmentFault(f"DVC: {cause}")
+    return None
+
+
+_DISK = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "The disk quota is used up",
+    errno.EROFS: "The file system is read-only",
+    errno.EACCES: "Permission denied",
+    errno.EPERM: "Permission denied",
+}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

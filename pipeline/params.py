@@ -1,20 +1,9 @@
-"""params.yaml, read and checked: the only home of values.
+"""The base of every section of params.yaml; the file itself is read by pipeline.params_file."""
 
-Each stage's section has a frozen pydantic model beside its task, with bounds in the types and no
-defaults. What is wrong is said by file, key, what was given and what is allowed.
-"""
-
-from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from pipeline.errors import InputError
-
-PARAMS = Path("params.yaml")
+from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, unknown keys refused, no coercion of text to numbers."""
+    """A section's types and bounds: frozen, unknown keys refused, no defaults, no coercion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,0 +1,110 @@
+"""`fettle init`: point the project at the user's own data."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from models.tables import TABLE_ENDINGS
+from pipeline.artifacts import replacing
+from pipeline.errors import EnvironmentFault, InputError
+from pipeline.params_file import PARAMS, read_raw
+
+DATA = Path("data")
+
+
+def init(path: Path, target: str, ignore: list[str]) -> None:
+    """Read the file at `path`, say what was understood, track it with DVC and set params.yaml.
+
+    A file outside data/ is copied there. Nothing is changed where the file cannot be learned from:
+    InputError is raised first.
+    """
+    from tasks.ingest import IngestParams, read_examples_file
+
+    raw = read_raw()["ingest"]
+    params = IngestParams(
+        path=str(path), target=target, ignore=tuple(ignore), missing=tuple(raw["missing"])
+    )
+    _, _, profile = read_examples_file(path, params)
+    place = _into_data(path)
+    _track(place)
+    _set_params(place, target, ignore)
+    _render()
+    for line in _understood(place, profile):
+        print(line)
+
+
+def _into_data(path: Path) -> Path:
+    """The file's place below data/, relative to the project; copied there if it lies elsewhere."""
+    home = (Path.cwd() / DATA).resolve()
+    if path.resolve().is_relative_to(home):
+        return DATA / path.resolve().relative_to(home)
+    if path.suffix.lower() not in TABLE_ENDINGS:
+        raise InputError(f"{path}: give a file ending in {' or '.join(TABLE_ENDINGS)}.")
+    place = DATA / path.name
+    with replacing(place) as temporary:
+        shutil.copyfile(path, temporary)
+    return place
+
+
+def _track(place: Path) -> None:
+    # Another process: DVC's command line says what it does, and how it failed, in its own words.
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", str(place)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+        check=False,
+    )
+    if done.returncode:
+        raise EnvironmentFault(f"dvc add {place} failed:\n{done.stderr.strip()}")
+
+
+def _set_params(place: Path, target: str, ignore: list[str]) -> None:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 100
+    content: Any = yaml.load(PARAMS)
+    content["ingest"] |= {"path": place.as_posix(), "target": target, "ignore": ignore}
+    # Drawn digits teach nothing about a table's columns; its own rows do.
+    content["finetune"]["source"] = "masked"
+    with replacing(PARAMS) as temporary:
+        yaml.dump(content, temporary)
+
+
+def _render() -> None:
+    from flows.render import write
+    from pipeline.project import open_project
+
+    write(open_project())
+
+
+def _understood(place: Path, profile: dict[str, Any]) -> list[str]:
+    columns = profile["columns"]
+    numeric = [column["name"] for column in columns if column["type"] == "numeric"]
+    categorical = [column["name"] for column in columns if column["type"] == "categorical"]
+    missing = {column["name"]: column["missing"] for column in columns if column["missing"]}
+    classes = profile["classes"]
+    shares = ", ".join(
+        f"{label} {count:,} ({count / profile['rows']:.1%})"
+        for label, count in list(classes.items())[:10]
+    )
+    return [
+        f"{place}: {profile['rows']:,} rows, tracked by DVC ({place}.dvc)",
+        f"task: {profile['task']}, target {profile['target']!r}, {len(classes)} classes",
+        f"classes: {shares}{', …' if len(classes) > 10 else ''}",
+        f"numeric columns ({len(numeric)}): {', '.join(numeric) or 'none'}",
+        f"categorical columns ({len(categorical)}): {', '.join(categorical) or 'none'}",
+        f"missing cells: {sum(missing.values()):,}"
+        + (
+            f" in {', '.join(f'{name} ({count:,})' for name, count in missing.items())}"
+            if missing
+            else ""
+        ),
+        *(f"note: {note}" for note in profile["notes"]),
+        "params.yaml and dvc.yaml are set. Next: ./fettle plan, then ./fettle run",
+    ]

@@ -1,0 +1,189 @@
+"""The command line: `./fettle COMMAND`.
+
+Exit codes: 0 done; 1 a stage failed or a check found a difference; 2 the command line was not
+understood; 3 the data, params.yaml or dvc.yaml must be changed; 4 a lock, a disk or a server
+stands in the way; 130 interrupted.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ExitCode, FettleError, as_fault
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. User mistakes come out as messages on stderr."""
+    options = _parser().parse_args(arguments)
+    _log_to_terminal()
+    try:
+        return int(options.command(options) or ExitCode.OK)
+    except FettleError as error:
+        return _say(error)
+    except KeyboardInterrupt:
+        print("fettle: interrupted. Finished stages are kept; run again to go on.", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        fault = as_fault(error)
+        if fault is None:
+            raise
+        return _say(fault)
+
+
+def _say(error: FettleError) -> int:
+    print(f"fettle: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _log_to_terminal() -> None:
+    """Send the pipeline's own log lines, and no library's, to stderr."""
+    log = logging.getLogger("fettle")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fettle",
+        description="Takes a data set to a tuned, regularised, transfer-learned, distilled and "
+        "honestly tested Keras model, reproducibly.",
+        epilog=(__doc__ or "").split("\n\n")[1],
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".")
+        added.set_defaults(command=function)
+        return added
+
+    init = command("init", _init, "point the project at your own CSV or Parquet file")
+    init.add_argument("path", metavar="PATH", help="the data: a CSV or Parquet file")
+    init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    init.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is no feature, an id for instance; may be given again",
+    )
+    command("plan", _plan, "say which stages would run, and why")
+    command("run", _run, "run what has to run, as a Prefect flow")
+    command("status", _status, "show what is in place, what it took and where the results are")
+    predict = command("predict", _predict, "write the chosen model's predictions for new rows")
+    predict.add_argument("path", metavar="FILE", help="new rows: a CSV or Parquet file")
+    predict.add_argument(
+        "--out", metavar="CSV", help="where to write them (default: standard output)"
+    )
+    stage = command("stage", _stage, "run one stage's body; what dvc.yaml calls")
+    stage.add_argument("name", metavar="NAME", help="the stage")
+    render = command("render", _render, "write dvc.yaml and docs/dag.svg from flows/training.py")
+    render.add_argument("--check", action="store_true", help="only compare; exit 3 if they differ")
+    server = command("server", _server, "the project's own Prefect server")
+    server.add_argument("action", choices=["start", "stop", "status"])
+    command("ui", _ui, "Prefect's UI, and the flow served on its schedule, until Ctrl-C")
+    return parser
+
+
+def _where_user_stands(path: str) -> Path:
+    return Path(os.environ.get("FETTLE_CWD", os.getcwd())) / path
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from pipeline.memory import Memory
+    from pipeline.plan import lines, plan
+    from pipeline.project import open_project
+
+    project = open_project()
+    params = project.params()
+    project.require_rendered()
+    for line in lines(plan(project.nodes, params, Memory(project.root))):
+        print(line)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pipeline.project import open_project
+
+    # What is wrong with the project is said before a server is started for it.
+    project = open_project()
+    project.params()
+    project.require_rendered()
+    from flows.run import run
+
+    return run(project)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from flows.status import show
+
+    show()
+
+
+def _stage(options: argparse.Namespace) -> None:
+    from pipeline.dvc_door import run_stage
+    from pipeline.project import open_project
+
+    project = open_project()
+    project.require_rendered()
+    run_stage(project.nodes, options.name, project.params(), project.code, project.root)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from flows.render import check, write
+    from pipeline.project import open_project
+
+    project = open_project()
+    if options.check:
+        check(project)
+    else:
+        write(project)
+
+
+def _init(options: argparse.Namespace) -> None:
+    from flows.init import init
+
+    init(_where_user_stands(options.path), options.target, options.ignore)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from flows.predict import predict
+
+    out = _where_user_stands(options.out) if options.out else None
+    predict(_where_user_stands(options.path), out)
+
+
+def _server(options: argparse.Namespace) -> int:
+    from pipeline import server
+
+    root = Path.cwd()
+    if options.action == "start":
+        print(f"Prefect server: {server.start(root).ui_url}")
+    elif options.action == "stop":
+        print("Stopped." if server.stop(root) else "It was not running.")
+    else:
+        running = server.find(root)
+        if running is None:
+            print("The project's Prefect server is not running.")
+            return ExitCode.FAILED
+        word = "answers" if server.answers(running.api_url) else "does not answer"
+        print(f"The project's Prefect server {word} at {running.ui_url} (pid {running.pid}).")
+    return ExitCode.OK
+
+
+def _ui(options: argparse.Namespace) -> None:
+    from flows.serve import serve
+
+    serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

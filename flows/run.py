@@ -1,0 +1,55 @@
+"""`fettle run`: the pipeline once, through Prefect's door, and its result in a few lines."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pipeline.errors import ExitCode, as_fault
+from pipeline.project import Project
+
+log = logging.getLogger("fettle")
+
+
+def run(project: Project) -> int:
+    """Run the flow against a Prefect server; returns the exit code after saying how it ended."""
+    from pipeline import server
+
+    own = server.configured_url() is None
+    if own and server.find(project.root) is None:
+        log.info("starting the project's Prefect server, once; ./fettle server stop ends it")
+    url = server.use(project.root)
+    # Only now: Prefect reads its settings when it is imported.
+    from flows.schedule import training_run
+    from pipeline.prefect_door import STATE_NAMES
+
+    log.info("Prefect UI: %s", url.removesuffix("/api"))
+    try:
+        state = training_run(return_state=True)
+    except Exception as error:
+        fault = as_fault(error)
+        if fault is None:
+            raise
+        print(f"fettle: {fault}", file=sys.stderr)
+        return fault.exit_code
+    if state.is_completed():
+        log.info("%s", state.message)
+        for line in result(project.root):
+            print(line)
+        return ExitCode.OK
+    codes = {name: code for code, name in STATE_NAMES.items()}
+    print(f"fettle: {state.message}", file=sys.stderr)
+    return codes.get(state.name or "", ExitCode.FAILED)
+
+
+def result(root: Path) -> list[str]:
+    """The chosen model and its holdout accuracy with its interval, and where the report is."""
+    choice = json.loads((root / "artifacts/evaluate/chosen/choice.json").read_text("utf-8"))
+    metrics = json.loads((root / "artifacts/evaluate/metrics.json").read_text("utf-8"))
+    accuracy = metrics["chosen"]["accuracy"]
+    return [
+        f"chosen: {choice['name']}. {choice['reason']}",
+        f"accuracy on the holdout ({metrics['n']} examples): {accuracy['value']:.4f} "
+        f"(95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})",
+        "report: artifacts/report/index.html",
+    ]

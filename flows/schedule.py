@@ -1,0 +1,50 @@
+"""The DAG as a Prefect flow: what `fettle run` runs once and `fettle ui` serves on a schedule."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+
+@flow(
+    name="training",
+    description="From raw data to the sealed test: one task run a stage, Cached where DVC knows "
+    "the result.",
+    persist_result=False,
+)
+def training_run() -> State[Any]:
+    """Run the pipeline of the checkout in the working directory.
+
+    Ends Completed, as Cached where nothing had to run, or Failed with a message for people.
+    """
+    from prefect.states import Completed
+
+    from flows.publish import publish
+    from flows.training import training
+    from pipeline.declaration import through
+    from pipeline.errors import FettleError, as_fault
+    from pipeline.memory import Found, Memory
+    from pipeline.prefect_door import PrefectDoor, failed
+    from pipeline.project import open_project, read_source
+    from pipeline.timing import write_page
+
+    try:
+        project = open_project()
+        project.require_rendered()
+        params = project.params()
+        memory = Memory(project.root)
+        with PrefectDoor(memory, params, project.code, project.root) as door, through(door):
+            training(read_source())
+        write_page(project.nodes, project.root)
+        publish(project.root)
+    except FettleError as error:
+        return failed(error)
+    except Exception as error:
+        fault = as_fault(error)
+        if fault is None:
+            raise
+        return failed(fault)
+    ran = [name for name, found in door.found.items() if found is Found.RAN]
+    if not ran:
+        return Completed(name="Cached", message="Nothing had to run")
+    return Completed(message=f"Ran {', '.join(ran)}")

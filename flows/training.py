@@ -1,0 +1,42 @@
+"""The pipeline's story, and the only place where the DAG is written.
+
+Read three ways: `fettle run` runs it through Prefect, `fettle render` traces it into dvc.yaml, and
+DVC's commands run one stage of it each.
+"""
+
+from tasks.baseline import baseline
+from tasks.distill import distill
+from tasks.evaluate import evaluate
+from tasks.finetune import finetune
+from tasks.regularize import regularize
+from tasks.report import report
+from tasks.search import search
+
+from pipeline.artifacts import Source
+from tasks.ingest import ingest
+from tasks.split import split
+
+
+def training(source: Source) -> None:
+    """From raw data to a tuned, regularised, transferred, distilled and honestly tested model."""
+    data = ingest(source)
+    parts = split(data.table)
+    known = parts.development
+
+    plain = baseline(known)
+    found = search(known)
+    regular = regularize(known, plain.model, found.model)
+    tuned = finetune(known, plain.model, found.model, regular.model)
+    student = distill(known, plain.model, found.model, regular.model, tuned.model)
+
+    result = evaluate(
+        known,
+        parts.holdout,
+        plain.yardsticks,
+        plain.model,
+        found.model,
+        regular.model,
+        tuned.model,
+        student.model,
+    )
+    report(data.profile, parts.summary, plain, found, regular, tuned, student, result)

@@ -1,0 +1,240 @@
+"""The one fit loop: a network, arrays in memory, settings, a seed.
+
+Small models are bound by Python, not by arithmetic. So a whole epoch is one call into TensorFlow
+(`steps_per_execution`), the batches are gathered from tensors by a permutation made inside the
+data set rather than shuffled one by one, and validation is one forward pass without a data set of
+its own. The same forward pass gives the final predictions: `Model.predict` would be traced anew.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from models import scores
+from models.encode import BATCH
+from models.settings import FitSettings
+from pipeline.clock import span
+
+log = logging.getLogger("fettle")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, and how a validation set is scored."""
+
+    loss: Callable[[Any, Any], Any]
+    """Targets `(b, …)` and outputs `(b, k)` as tensors to the loss, `(b,)` or a scalar."""
+    correct: Callable[[Any, Any], Any] | None
+    """The same to 1.0 where an output is right, `(b,)`; None where that means nothing."""
+    measure: Callable[[Array, Array], tuple[float, float | None]]
+    """Targets and outputs as arrays to validation loss and accuracy."""
+
+
+def _cross_entropy(targets: Any, logits: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def accuracy(targets: Any, logits: Any) -> Any:
+    """1.0 where the highest of `(b, k)` logits is at the `(b,)` code, else 0.0."""
+    return keras.metrics.sparse_categorical_accuracy(targets, logits)
+
+
+def measure(codes: Array, logits: Array) -> tuple[float, float]:
+    """Log loss and accuracy of `(n, k)` logits, whatever was minimised: comparable over stages."""
+    probabilities = scores.softmax(logits)
+    return scores.log_loss(probabilities, codes), scores.accuracy(probabilities, codes)
+
+
+CLASSIFY = Objective(_cross_entropy, accuracy, measure)
+"""Cross-entropy between int32 codes and logits."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch of a fit; the fields are columns of fits.csv."""
+
+    epoch: int
+    loss: float
+    """What was minimised, penalties included: the mean over the epoch's batches."""
+    accuracy: float | None
+    val_loss: float
+    """By `Objective.measure`: without penalties, after the epoch."""
+    val_accuracy: float | None
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves beside the network, which it changes in place."""
+
+    rows: tuple[Row, ...]
+    outputs: npt.NDArray[np.float32]
+    """Validation outputs `(n, k)` of the final weights."""
+    diverged: bool
+    """Whether the fit ended because its loss was no number any more."""
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Validates after every epoch, keeps the rows, ends a fit whose loss is not finite.
+
+    Stands before EarlyStopping, which finds `val_loss` in the shared logs.
+    """
+
+    def __init__(self, validate: Callable[[], tuple[float, float | None]], rate: float) -> None:
+        super().__init__()
+        self.validate = validate
+        self.rate = rate
+        self.rows: list[Row] = []
+        self.diverged = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """As the class says; `logs` gains val_loss."""
+        logs["val_loss"], val_accuracy = self.validate()
+        if not math.isfinite(logs["loss"]) or not math.isfinite(logs["val_loss"]):
+            self.diverged = True
+            self.model.stop_training = True
+            # EarlyStopping must not take a missing number for the best.
+            logs["val_loss"] = math.inf
+        self.rows.append(
+            Row(
+                epoch + 1,
+                _short(logs["loss"]),
+                _short(logs["accuracy"]) if "accuracy" in logs else None,
+                _short(logs["val_loss"]),
+                None if val_accuracy is None else _short(val_accuracy),
+                self.rate,
+            )
+        )
+
+
+def _short(value: float) -> float:
+    """Six significant digits: float32 figures hold no more."""
+    return float(f"{value:.6g}")
+
+
+def batches(inputs: Array, targets: Array, size: int, seed: int) -> tuple[tf.data.Dataset, int]:
+    """An endless data set of shuffled batches, and the number of batches of one epoch.
+
+    Every epoch is a permutation drawn from the seed and the epoch's number; its last batch is
+    what remains.
+    """
+    count = len(inputs)
+    steps = math.ceil(count / size)
+    kept = (tf.constant(inputs), tf.constant(targets))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            places = order[step * size : (step + 1) * size]
+            return tuple(tf.gather(values, places) for values in kept)
+
+        return tf.data.Dataset.range(steps).map(batch)
+
+    epochs = tf.data.Dataset.range(np.iinfo(np.int64).max)
+    return epochs.flat_map(epoch).prefetch(8), steps
+
+
+def fit(
+    network: keras.Model,
+    train: tuple[Array, Array],
+    validation: tuple[Array, Array],
+    settings: FitSettings,
+    seed: int,
+    *,
+    name: str,
+    objective: Objective = CLASSIFY,
+) -> Fitted:
+    """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and targets `(n, …)`.
+
+    `seed` orders the batches; initial weights and dropout follow from `determinism.start`, which
+    the caller has called before it built the network. `name` labels the one line in the log.
+    Never raises for a loss that is no number: see `Fitted.diverged`.
+    """
+    with span("fit"):
+        dataset, steps = batches(*train, settings.batch_size, seed)
+        network.compile(
+            keras.optimizers.Adam(settings.learning_rate),
+            objective.loss,
+            metrics=None if objective.correct is None else [_metric(objective.correct)],
+            steps_per_execution=steps,
+            jit_compile=False,  # slower on the CPU, several times so for convolutions
+        )
+        forward = _forward(network)
+        watch = _Watch(
+            lambda: objective.measure(validation[1], forward(validation[0])),
+            settings.learning_rate,
+        )
+        callbacks = [watch, *_stopping(settings)]
+        network.fit(
+            dataset,
+            epochs=settings.epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            shuffle=False,  # done by the data set
+            verbose=0,
+        )
+        outputs = forward(validation[0])
+    fitted = Fitted(tuple(watch.rows), outputs, watch.diverged)
+    loss, right = objective.measure(validation[1], outputs)
+    log.info(
+        "%s: %d epochs, validation loss %.4f%s%s",
+        name,
+        len(fitted.rows),
+        loss,
+        "" if right is None else f", accuracy {right:.4f}",
+        ", diverged" if fitted.diverged else "",
+    )
+    return fitted
+
+
+def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
+    return keras.metrics.MeanMetricWrapper(correct, name="accuracy")
+
+
+def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
+    if settings.patience is None:
+        return []
+    return [
+        keras.callbacks.EarlyStopping(
+            monitor="val_loss", mode="min", patience=settings.patience, restore_best_weights=True
+        )
+    ]
+
+
+def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]:
+    """The network at inference as one traced function, over batches of any size."""
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)],
+        autograph=False,
+    )
+    def outputs(inputs: tf.Tensor) -> tf.Tensor:
+        return network(inputs, training=False)
+
+    def forward(inputs: Array) -> npt.NDArray[np.float32]:
+        parts = [
+            outputs(inputs[start : start + BATCH]).numpy()
+            for start in range(0, len(inputs), BATCH)
+        ]
+        values: npt.NDArray[np.float32] = np.concatenate(parts)
+        return values
+
+    return forward
+
+
+def outputs(network: keras.Model, inputs: Array) -> npt.NDArray[np.float32]:
+    """What `network` gives at inference for `(n, …)` inputs, `(n, k)` float32."""
+    return _forward(network)(inputs)

@@ -1,0 +1,127 @@
+"""From the runs of several seeds to the files of a candidate. Free of Keras."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.candidate import Candidate, Record, Trained
+from models.training import Line, Run
+from pipeline.errors import FettleError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+
+
+def latest(*candidates: Trained) -> Record:
+    """The record of the first candidate that is switched on; the baseline always is."""
+    return next(record for record in map(Trained.record, candidates) if record.enabled)
+
+
+def switched_off(out: Candidate, stage: str) -> None:
+    """Write the outputs of a stage with `enabled: false`."""
+    import pandas as pd
+
+    out.model.write_record(
+        Record(
+            stage=stage,
+            enabled=False,
+            summary=f"Switched off by {stage}.enabled in params.yaml.",
+            settings={},
+            seeds=(),
+            saved_seed=None,
+            parameters=0,
+            multiply_adds=0,
+            fits=0,
+            epochs=0,
+            examples=0,
+        )
+    )
+    out.curves.write(pd.DataFrame(columns=CURVES))
+    out.metrics.write({})
+
+
+def gather(
+    out: Candidate,
+    runs: Sequence[Run],
+    *,
+    stage: str,
+    summary: str,
+    settings: Mapping[str, Any],
+    before: Sequence[Run] = (),
+) -> None:
+    """Write a candidate from its runs, whose models lie in its folder as `seed-N.keras`.
+
+    Keeps the model of the seed with the lowest validation log loss and removes the others.
+    `before` are runs that led to it and count towards its cost alone: trials, a source task; of
+    these, the lines are written where their seed says which fit they were.
+    Raises FettleError where a run diverged: a mean over the others would be too good.
+    """
+    _check(runs, stage, settings)
+    best = min(runs, key=lambda run: run.log_loss)
+    out.model.write_probabilities(np.stack([run.probabilities for run in runs]))
+    out.model.fits.write(_fits([*before, *runs]))
+    out.curves.write(_curves(runs))
+    out.metrics.write(
+        {
+            "validation": {
+                "accuracy": _mean([run.accuracy for run in runs]),
+                "log_loss": _mean([run.log_loss for run in runs]),
+            }
+        }
+    )
+    every = [*before, *runs]
+    out.model.write_record(
+        Record(
+            stage=stage,
+            enabled=True,
+            summary=summary,
+            settings=dict(settings),
+            seeds=tuple(run.seed for run in runs),
+            saved_seed=best.seed,
+            parameters=best.parameters,
+            multiply_adds=best.multiply_adds,
+            fits=sum(len(run.lines) for run in every),
+            epochs=sum(run.epochs for run in every),
+            examples=sum(run.examples for run in every),
+        )
+    )
+    for run in runs:
+        written = out.model.path / f"seed-{run.seed}.keras"
+        if run is best:
+            written.replace(out.model.model)
+        else:
+            written.unlink()
+
+
+def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None:
+    for run in runs:
+        if run.diverged:
+            raise FettleError(
+                f"{stage}: the fit with seed {run.seed} diverged in epoch {run.epochs}: its loss "
+                f"is no number any more. It was trained with learning_rate "
+                f"{settings['learning_rate']:g}; lower that in params.yaml."
+            )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Seven digits: what a mean of float32 figures holds, and readable in a diff."""
+    return float(f"{float(np.mean(values)):.7g}")
+
+
+def _fits(runs: Sequence[Run]) -> "pd.DataFrame":
+    """fits.csv, the fits counted from 1."""
+    import pandas as pd
+
+    every = [fit for run in runs for fit in run.lines]
+    rows = [{"fit": place, **asdict(line)} for place, fit in enumerate(every, 1) for line in fit]
+    return pd.DataFrame(rows, columns=["fit", *[field.name for field in fields(Line)]])
+
+
+def _curves(runs: Sequence[Run]) -> "pd.DataFrame":
+    """Means by epoch over the seeds that trained so long; early stopping ends some sooner."""
+    means = _fits(runs).groupby("epoch", as_index=False)[CURVES[1:]].mean()
+    return means[CURVES].round(6)

@@ -1,0 +1,24 @@
+"""Accuracy and log loss of class probabilities, in NumPy."""
+
+import numpy as np
+import numpy.typing as npt
+
+SMALLEST = 1e-7
+"""Probabilities below count as this, so that one certain error does not cost everything."""
+
+
+def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """`(…, classes)` float32 probabilities of `(…, classes)` logits."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def accuracy(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:
+    """The fraction of `(n,)` codes to which `(n, classes)` gives the highest value."""
+    return float((probabilities.argmax(axis=1) == codes).mean())
+
+
+def log_loss(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:
+    """The mean of -log of the probability that `(n, classes)` gives to each of `(n,)` codes."""
+    true = probabilities[np.arange(len(codes)), codes].astype(np.float64)
+    return float(-np.log(np.maximum(true, SMALLEST)).mean())

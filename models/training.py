@@ -1,0 +1,236 @@
+"""Pieces of training that an executor may run in any process: one seed, one network.
+
+A piece is handed a small frozen item that names paths, and gives a small result; the trained
+model stays in the stage's folder. This module loads Keras only inside functions, so that a task
+which merely hands out pieces never waits for TensorFlow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import determinism, scores
+from models.examples import Development, Examples, Schema
+from models.settings import FitSettings, NetworkSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from models.encode import Statistics
+    from models.fit import Fitted
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A development set as networks take it.
+
+    train, validation: `(n, d)` or `(n, h, w, c)` float32; train_codes, validation_codes: `(n,)`
+    int32 places in `classes`.
+    """
+
+    train: npt.NDArray[np.float32]
+    train_codes: npt.NDArray[np.int32]
+    validation: npt.NDArray[np.float32]
+    validation_codes: npt.NDArray[np.int32]
+    classes: tuple[str, ...]
+    schema: Schema
+    statistics: "Statistics"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one encoded example."""
+        return self.train.shape[1:]
+
+    def encoder(self) -> "keras.Model":
+        """A new encoder with the statistics of the training examples."""
+        from models import encode
+
+        return encode.build(self.statistics)
+
+
+def encoded(development: str) -> Encoded:
+    """The development set in a folder, encoded; kept for the next piece in this process."""
+    folder = Path(development)
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    stamp = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return _encoded(str(folder.resolve()), stamp)
+
+
+@lru_cache(maxsize=1)
+def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encoded:
+    determinism.start(1)
+    from models import encode
+
+    source = Development(Path(development))
+    schema, classes = source.schema(), tuple(source.classes())
+    train, validation = source.train(), source.validation()
+    statistics = encode.learn(train, schema)
+    encoder = encode.build(statistics)
+    return Encoded(
+        encode.run(encoder, train),
+        train.codes(classes),
+        encode.run(encoder, validation),
+        validation.codes(classes),
+        classes,
+        schema,
+        statistics,
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of fits.csv but for the number of the fit."""
+
+    phase: str
+    seed: int
+    epoch: int
+    loss: float
+    accuracy: float | None
+    val_loss: float
+    val_accuracy: float | None
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a piece that trained a network gives back."""
+
+    seed: int
+    lines: tuple[tuple[Line, ...], ...]
+    """Of every fit, in order."""
+    probabilities: npt.NDArray[np.float32]
+    """Of the validation examples, `(n, classes)`."""
+    accuracy: float
+    log_loss: float
+    """Both on validation."""
+    parameters: int
+    multiply_adds: int
+    examples: int
+    """Training examples seen over all fits."""
+    diverged: bool
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained over all fits."""
+        return sum(len(lines) for lines in self.lines)
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """A network to be trained from scratch with one seed."""
+
+    development: str
+    folder: str | None
+    """Where `seed-N.keras` is written; None: the model is not kept."""
+    spec: NetworkSpec
+    settings: FitSettings
+    seed: int
+    name: str
+    """For the log."""
+
+
+def train(item: SeedRun) -> Run:
+    """Piece: one network from scratch."""
+    return train_with(item, lambda network, data: fit_plainly(network, data, item))
+
+
+def train_with(
+    item: SeedRun, fit: "Callable[[keras.Model, Encoded], Sequence[tuple[str, Fitted]]]"
+) -> Run:
+    """Build the item's network, have it trained by `fit` in named phases, keep it if asked."""
+    data = encoded(item.development)
+    # After the data: whether they had to be encoded must not show in the network.
+    determinism.start(item.seed)
+    from models import network
+
+    built = network.build(data.shape, len(data.classes), item.spec)
+    phases = fit(built, data)
+    if item.folder is not None:
+        _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
+    return _run(built, data, item.seed, phases)
+
+
+def fit_plainly(
+    network: "keras.Model", data: Encoded, item: SeedRun
+) -> "Sequence[tuple[str, Fitted]]":
+    """One fit to the labels, called phase "train"."""
+    from models import fit
+
+    fitted = fit.fit(
+        network,
+        (data.train, data.train_codes),
+        (data.validation, data.validation_codes),
+        item.settings,
+        item.seed,
+        name=item.name,
+    )
+    return [("train", fitted)]
+
+
+def lines(phases: "Sequence[tuple[str, Fitted]]", seed: int) -> tuple[tuple[Line, ...], ...]:
+    """The rows of several fits of one network, their epochs counted on."""
+    before = 0
+    numbered = []
+    for phase, fitted in phases:
+        numbered.append(
+            tuple(
+                Line(
+                    phase,
+                    seed,
+                    before + row.epoch,
+                    row.loss,
+                    row.accuracy,
+                    row.val_loss,
+                    row.val_accuracy,
+                    row.learning_rate,
+                )
+                for row in fitted.rows
+            )
+        )
+        before += len(fitted.rows)
+    return tuple(numbered)
+
+
+def _run(
+    network: "keras.Model", data: Encoded, seed: int, phases: "Sequence[tuple[str, Fitted]]"
+) -> Run:
+    from models import count
+
+    probabilities = scores.softmax(phases[-1][1].outputs)
+    numbered = lines(phases, seed)
+    return Run(
+        seed,
+        numbered,
+        probabilities,
+        scores.accuracy(probabilities, data.validation_codes),
+        scores.log_loss(probabilities, data.validation_codes),
+        count.parameters(network),
+        count.multiply_adds(network),
+        sum(len(fit) for fit in numbered) * len(data.train),
+        any(fitted.diverged for _, fitted in phases),
+    )
+
+
+def _keep(built: "keras.Model", data: Encoded, path: Path) -> None:
+    from models import archive, network
+
+    archive.save(network.assemble(data.encoder(), built), path)
+
+
+def predict(model: "keras.Model", examples: Examples) -> npt.NDArray[np.float32]:
+    """Class probabilities `(n, classes)` float32 of a loaded model, in large batches."""
+    from models import encode
+
+    return encode.run(model, examples)
+
+
+def logits(model: "keras.Model", inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Logits `(n, classes)` float32 of a saved model's network for encoded examples."""
+    from models import fit
+
+    return fit.outputs(model.get_layer("network"), inputs)

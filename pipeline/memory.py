@@ -1,0 +1,138 @@
+"""DVC as the pipeline's one memory: is a stage current, can it be restored, keep what it made.
+
+The sequence is DVC's own (dvc/stage/__init__.py: reproduce, run): what one door leaves in
+dvc.lock, cache and run cache the other finds. While a body runs, its inputs are held for reading
+and its outputs for writing in DVC's read-write lock, so that a `dvc repro` started meanwhile is
+refused as busy; the repository's own lock is free, as it is while DVC runs a command.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import EnvironmentFault, InputError
+
+LOCK = Path("dvc.lock")
+
+
+class Found(Enum):
+    """What the memory did for a stage."""
+
+    CURRENT = "current"
+    """Nothing changed; the outputs are in place."""
+    RESTORED = "restored"
+    """The outputs of an earlier run with the same inputs were checked out."""
+    RAN = "ran"
+    """The body ran and its outputs were committed."""
+
+
+class Memory:
+    """The DVC repository at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        from dvc.repo import Repo
+
+        # Its progress bars and hints would go between the lines of the run.
+        logging.getLogger("dvc").setLevel(logging.ERROR)
+        mend_lock(root)
+        self.repo: Any = Repo(str(root))
+
+    def recall_or_run(self, name: str, body: Callable[[], None]) -> Found:
+        """Leave the outputs of stage `name` in place, running `body` only where it must.
+
+        Raises EnvironmentFault where DVC's locks are held by another process.
+        """
+        from dvc.lock import LockError
+        from dvc.repo import lock_repo
+
+        try:
+            with lock_repo(self.repo):
+                stage = self.repo.stage.load_one(name=name)
+                if not stage.changed():
+                    return Found.CURRENT
+                if self._restore(stage):
+                    self._keep(stage)
+                    return Found.RESTORED
+                stage.remove_outs()
+                self._run_unlocked(stage, body)
+                self._keep(stage)
+                return Found.RAN
+        except LockError as error:
+            raise busy(name, error) from None
+
+    def _restore(self, stage: Any) -> bool:
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        if any(not dependency.exists for dependency in stage.deps):
+            return False
+        try:
+            stage.remove_outs()
+            self.repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            return False
+        return True
+
+    def _run_unlocked(self, stage: Any, body: Callable[[], None]) -> None:
+        from dvc.rwlock import rwlock
+
+        with rwlock(
+            self.repo.tmp_dir,
+            self.repo.fs,
+            # DVC's own words for this process, lest it block itself when it asks again.
+            " ".join(sys.argv),
+            [dependency.fs_path for dependency in stage.deps],
+            [output.fs_path for output in stage.outs],
+            self.repo.config["core"].get("hardlink_lock", False),
+        ):
+            self.repo.lock.unlock()
+            try:
+                body()
+            finally:
+                self.repo.lock.lock()
+
+    def _keep(self, stage: Any) -> None:
+        stage.save()
+        stage.commit()
+        stage.dump(update_pipeline=False)
+
+
+def busy(name: str, error: Exception) -> EnvironmentFault:
+    """The message for a repository or stage that another process holds."""
+    return EnvironmentFault(
+        f"{name}: another process is working in this repository.\n{error}\n"
+        "Wait for it to end, or stop it, and run again."
+    )
+
+
+def mend_lock(root: Path) -> str | None:
+    """Set aside a dvc.lock that a crash left empty or torn; return what was done, if anything.
+
+    DVC writes the file in place, and refuses to start with half of it. Nothing is lost: each
+    stage is found in the run cache by its inputs, and written anew.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from voluptuous import Invalid
+
+    path = root / LOCK
+    if not path.exists():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+        raise InputError(
+            "dvc.lock holds an unresolved merge. Take either side "
+            "(git checkout --ours dvc.lock) and run again."
+        )
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+        COMPILED_LOCKFILE_SCHEMA(content)
+    except (YAMLError, Invalid):
+        aside = root / ".fettle" / "dvc.lock.damaged"
+        aside.parent.mkdir(exist_ok=True)
+        path.replace(aside)
+        return f"dvc.lock was empty or torn; set aside as {aside.relative_to(root)}"
+    return None

@@ -1,0 +1,154 @@
+"""Which stages would run, and for each the reason in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.declaration import Cost
+from pipeline.graph import Node, needs
+from pipeline.memory import Memory, busy
+from pipeline.params_file import Params
+
+Action = Literal["current", "restore", "run"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What would happen to one stage."""
+
+    name: str
+    action: Action
+    reasons: list[str]
+    cost: Cost
+    """What running it would train; nothing where it would not run."""
+
+
+def plan(nodes: list[Node], params: Params, memory: Memory) -> list[Step]:
+    """One step for every stage, in story order; changes nothing.
+
+    A stage whose input is yet to be made is counted as running: if the input comes out as it was,
+    it will be found current instead.
+    """
+    from dvc.lock import LockError
+    from dvc.repo import lock_repo
+
+    try:
+        with lock_repo(memory.repo):
+            return list(_steps(nodes, params, memory.repo))
+    except LockError as error:
+        raise busy("plan", error) from None
+
+
+def _steps(nodes: list[Node], params: Params, repo: Any) -> Iterator[Step]:
+    upstream = needs(nodes)
+    actions: dict[str, Action] = {}
+    restored: dict[str, Any] = {}
+    for node in nodes:
+        stage = repo.stage.load_one(name=node.name)
+        reasons = list(_reasons(stage, restored))
+        waits_for = [name for name in upstream[node.name] if actions[name] == "run"]
+        if waits_for:
+            reasons.append(f"{_listed(waits_for)} would run before it")
+        action: Action = "current"
+        if reasons:
+            outs = None if waits_for else _remembered(stage, restored, repo)
+            action = "run" if outs is None else "restore"
+            restored |= outs or {}
+        actions[node.name] = action
+        yield Step(node.name, action, reasons, _cost(node, params) if action == "run" else Cost())
+
+
+def _cost(node: Node, params: Params) -> Cost:
+    section = params[node.name] if node.stage.params_type else None
+    return node.stage.cost(section)
+
+
+def _reasons(stage: Any, restored: Mapping[str, Any]) -> Iterator[str]:
+    from dvc.dependency.param import ParamsDependency
+
+    known = any(dependency.hash_info for dependency in stage.deps)
+    if not known:
+        yield "it is not in dvc.lock"
+        return
+    for dependency in stage.deps:
+        if isinstance(dependency, ParamsDependency):
+            before = dependency.hash_info.value or {}
+            yield from _differences(before, dependency.read_params())
+        elif dependency.def_path in restored:
+            if restored[dependency.def_path] != dependency.hash_info:
+                yield f"its input {dependency.def_path} will be another"
+        elif status := dependency.status():
+            yield _changed_file(dependency.def_path, next(iter(status.values())))
+    for output in stage.outs:
+        if status := output.status():
+            word = {"deleted": "is missing", "modified": "was modified"}
+            state = next(iter(status.values()))
+            yield f"its output {output.def_path} {word.get(state, 'is ' + state)}"
+    if stage.changed_stage():
+        yield "its entry in dvc.yaml changed"
+
+
+def _changed_file(path: str, state: str) -> str:
+    what = "code" if path.endswith(".py") else "file"
+    word = {"modified": "changed", "deleted": "is missing", "new": "is new"}.get(state, state)
+    return f"{what} {path} {word}"
+
+
+def _differences(before: Any, after: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys([*before, *after]):
+            path = f"{key}.{name}" if key else str(name)
+            if name not in before:
+                yield f"parameter {path} is new: {after[name]}"
+            elif name not in after:
+                yield f"parameter {path} is gone"
+            else:
+                yield from _differences(before[name], after[name], path)
+    elif before != after:
+        yield f"parameter {key} changed from {before} to {after}"
+
+
+def _remembered(stage: Any, restored: Mapping[str, Any], repo: Any) -> dict[str, Any] | None:
+    """Hashes of the outputs, by path, that an earlier run with these inputs left; else None."""
+    for dependency in stage.deps:
+        if dependency.def_path in restored:
+            dependency.hash_info = restored[dependency.def_path]
+        elif not dependency.exists:
+            return None
+        else:
+            dependency.save()
+    entry = repo.stage_cache._load(stage)
+    if not entry:
+        return None
+    remembered = repo.stage_cache._create_stage(entry, wdir=stage.wdir)
+    if not remembered.outs_cached():
+        return None
+    return {output.def_path: output.hash_info for output in remembered.outs}
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def lines(steps: list[Step]) -> Iterator[str]:
+    """The plan as text for a terminal."""
+    width = max(len(step.name) for step in steps)
+    for step in steps:
+        yield f"{step.name:<{width}}  {step.action:<7}  {_cost_words(step.cost)}".rstrip()
+        for reason in step.reasons:
+            yield f"{'':<{width}}    because {reason}"
+    running = [step for step in steps if step.action == "run"]
+    if not running:
+        restored = [step.name for step in steps if step.action == "restore"]
+        yield f"Nothing to train. {'To restore: ' + _listed(restored) + '.' if restored else ''}"
+        return
+    total = Cost(sum(step.cost.fits for step in running), sum(step.cost.epochs for step in running))
+    yield f"{len(running)} of {len(steps)} stages would run: {_cost_words(total) or 'no fits'}."
+
+
+def _cost_words(cost: Cost) -> str:
+    if not cost.fits:
+        return ""
+    return f"{cost.fits} fit{'s' if cost.fits > 1 else ''}, at most {cost.epochs} epochs"

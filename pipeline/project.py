@@ -1,0 +1,76 @@
+"""A checkout as the command line sees it: its code, params and DAG, read in the right order."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline import render, snapshot
+from pipeline.artifacts import Source
+from pipeline.errors import InputError
+from pipeline.graph import Node, sections, trace
+from pipeline.params_file import PARAMS, Params, load, read_raw
+from pipeline.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project in the working directory."""
+
+    root: Path
+    code: Snapshot
+    """The source files as they were before any of them was imported for its stages."""
+    nodes: list[Node]
+
+    def params(self) -> Params:
+        """params.yaml, checked; raises InputError."""
+        return load(sections(self.nodes))
+
+    def rendered(self) -> str:
+        """The text dvc.yaml must have."""
+        return render.render(self.nodes, self.root)
+
+    def require_rendered(self) -> None:
+        """Raise InputError where dvc.yaml is not as rendered."""
+        render.check(self.rendered(), self.root)
+
+
+def open_project() -> Project:
+    """Read the checkout in the working directory: hash the code, then import and trace the flow.
+
+    Raises InputError where params.yaml cannot be read.
+    """
+    root = Path.cwd()
+    code = _code(root)
+    source = read_source()
+    from flows.training import training
+
+    return Project(root, code, trace(training, source))
+
+
+def read_source() -> Source:
+    """What `ingest.path` in params.yaml names: a path inside the project, or no file at all."""
+    ingest = read_raw().get("ingest")
+    path = ingest.get("path") if isinstance(ingest, dict) else None
+    if path is None:
+        return Source(Path())
+    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
+        raise InputError(
+            f"{PARAMS}: ingest.path: {path!r} was given; it must name a file below data/.\n"
+            "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
+        )
+    return Source(Path(path))
+
+
+@cache
+def _code(root: Path) -> Snapshot:
+    """Once a process: a second look could miss an edit made after the first import."""
+    return snapshot.of_code(root, [render.LOCK_FILE, render.DVC_YAML.as_posix(), *_templates(root)])
+
+
+def _templates(root: Path) -> list[str]:
+    """Files that stages read besides code; hashed with it."""
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in (root / "tasks").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    )

@@ -1,0 +1,62 @@
+"""The baseline: a plain network with plain settings, and the yardsticks beside it."""
+
+from models import results, training, yardsticks
+from models.candidate import Baseline
+from models.examples import Development
+from models.settings import BatchSize, Depth, Epochs, FitSettings, NetworkSpec, Rate, Seeds, Width
+from pipeline.declaration import Cost, stage
+from pipeline.executor import Executor
+from pipeline.params import Section
+
+
+class BaselineParams(Section):
+    """The section `baseline`."""
+
+    width: Width
+    """Units of a dense block, or filters of a convolution."""
+    depth: Depth
+    """Blocks before the last layer."""
+    learning_rate: Rate
+    """Adam's."""
+    batch_size: BatchSize
+    """Examples per step."""
+    epochs: Epochs
+    """Passes over the training examples; all of them are trained."""
+    seeds: Seeds
+    """One fit for each."""
+
+
+def _cost(params: BaselineParams) -> Cost:
+    return Cost(fits=len(params.seeds), epochs=len(params.seeds) * params.epochs)
+
+
+@stage(cost=_cost)
+def baseline(
+    out: Baseline, development: Development, params: BaselineParams, executor: Executor
+) -> None:
+    """A plain network with plain settings, beside the majority class and a linear model."""
+    spec = NetworkSpec.plain(params.width, params.depth)
+    settings = FitSettings(
+        learning_rate=params.learning_rate,
+        batch_size=params.batch_size,
+        epochs=params.epochs,
+        patience=None,
+    )
+    folder = out.model.make()
+    items = [
+        training.SeedRun(
+            str(development.path), str(folder), spec, settings, seed, f"baseline seed {seed}"
+        )
+        for seed in params.seeds
+    ]
+    runs = executor.map(training.train, items, [item.name for item in items])
+    [measured] = executor.map(yardsticks.predict, [str(development.path)], ["baseline yardsticks"])
+    out.yardsticks.write(measured)
+    results.gather(
+        out,
+        runs,
+        stage="baseline",
+        summary=f"A plain network, width {spec.width} and depth {spec.depth}, trained for "
+        f"{settings.epochs} epochs.",
+        settings=spec.model_dump() | settings.model_dump(),
+    )

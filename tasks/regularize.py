@@ -1,0 +1,74 @@
+"""Regularisation: the best settings so far, with dropout, weight decay and early stopping."""
+
+from pydantic import Field
+
+from models import results, training
+from models.candidate import Candidate, Trained
+from models.examples import Development
+from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Seeds
+from pipeline.declaration import Cost, stage
+from pipeline.executor import Executor
+from pipeline.params import Section
+
+
+class RegularizeParams(Section):
+    """The section `regularize`."""
+
+    enabled: bool
+    """Whether to regularise at all."""
+    dropout: float = Field(ge=0, lt=1)
+    """Fraction dropped after every block (Srivastava et al., 2014)."""
+    l2: float = Field(ge=0, le=1)
+    """Weight of the squared kernels in the loss."""
+    batch_norm: bool
+    """Whether blocks are normalised (Ioffe and Szegedy, 2015)."""
+    epochs: Epochs
+    """At the most."""
+    patience: Patience
+    """Epochs without a better validation loss until a fit ends with its best weights."""
+    seeds: Seeds
+    """One fit for each."""
+
+
+def _cost(params: RegularizeParams) -> Cost:
+    fits = len(params.seeds) * params.enabled
+    return Cost(fits=fits, epochs=fits * params.epochs)
+
+
+@stage(cost=_cost)
+def regularize(
+    out: Candidate,
+    development: Development,
+    baseline: Trained,
+    search: Trained,
+    params: RegularizeParams,
+    executor: Executor,
+) -> None:
+    """The best settings so far with dropout, weight decay and early stopping."""
+    if not params.enabled:
+        results.switched_off(out, "regularize")
+        return
+    start = results.latest(search, baseline)
+    spec = NetworkSpec.of(start.settings).model_copy(
+        update={"dropout": params.dropout, "l2": params.l2, "batch_norm": params.batch_norm}
+    )
+    settings = FitSettings.of(start.settings).model_copy(
+        update={"epochs": params.epochs, "patience": params.patience}
+    )
+    folder = out.model.make()
+    items = [
+        training.SeedRun(
+            str(development.path), str(folder), spec, settings, seed, f"regularize seed {seed}"
+        )
+        for seed in params.seeds
+    ]
+    runs = executor.map(training.train, items, [item.name for item in items])
+    results.gather(
+        out,
+        runs,
+        stage="regularize",
+        summary=f"The settings of {start.stage} with dropout {params.dropout:g}, L2 "
+        f"{params.l2:g}, {'with' if params.batch_norm else 'without'} batch normalisation, "
+        f"stopped after {params.patience} epochs without improvement.",
+        settings=spec.model_dump() | settings.model_dump(),
+    )

@@ -1,0 +1,208 @@
+"""The search: trials proposed by Keras Tuner, the best one retrained with several seeds."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models import determinism, results, training
+from models.candidate import Searched, Trained
+from models.examples import Development
+from models.settings import (
+    BatchSize,
+    Depth,
+    Epochs,
+    FitSettings,
+    NetworkSpec,
+    Patience,
+    Rate,
+    Seed,
+    Seeds,
+    Width,
+)
+from pipeline.declaration import Cost, stage
+from pipeline.errors import FettleError
+from pipeline.executor import Executor
+from pipeline.params import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from models.tuning import Values
+
+
+class SearchParams(Section):
+    """The section `search`."""
+
+    enabled: bool
+    """Whether to search at all."""
+    method: Literal["random", "bayesian"]
+    """How values are proposed."""
+    trials: int = Field(gt=0, le=1000)
+    """Fits with different values, one seed each."""
+    learning_rate: tuple[Rate, Rate]
+    """Lowest and highest, on a logarithmic scale."""
+    width: Annotated[tuple[Width, ...], Field(min_length=1)]
+    """Widths to choose from."""
+    depth: Annotated[tuple[Depth, ...], Field(min_length=1)]
+    """Depths to choose from."""
+    batch_size: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
+    """Batch sizes to choose from."""
+    epochs: Epochs
+    """At the most, of a trial and of a retraining."""
+    patience: Patience | None
+    """Epochs without improvement until a fit ends; null: never."""
+    seed: Seed
+    """Of the proposals."""
+    seeds: Seeds
+    """One retraining of the best trial for each."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.learning_rate
+        if low >= high:
+            raise ValueError(
+                f"learning_rate must be a lower and a higher value, got [{low:g}, {high:g}]"
+            )
+        return self
+
+
+def _cost(params: SearchParams) -> Cost:
+    fits = (params.trials + len(params.seeds)) * params.enabled
+    return Cost(fits=fits, epochs=fits * params.epochs)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that was run; the fields but for `values` are columns of trials.csv."""
+
+    trial: int
+    values: "Values"
+    accuracy: float | None
+    log_loss: float | None
+    epochs: int
+    examples: int
+    parameters: int
+    status: Literal["completed", "diverged"]
+
+
+@stage(cost=_cost)
+def search(
+    out: Searched,
+    development: Development,
+    params: SearchParams,
+    executor: Executor,
+) -> None:
+    """Trials proposed by Keras Tuner; the best one retrained with several seeds."""
+    if not params.enabled:
+        results.switched_off(out, "search")
+        out.trials.write(_table([]))
+        return
+    folder = out.model.make()
+    trials, tried = _try(development, params, executor)
+    best = _best(trials)
+    shape, settings = _settings(best.values, params)
+    items = [
+        training.SeedRun(
+            str(development.path), str(folder), shape, settings, seed, f"search seed {seed}"
+        )
+        for seed in params.seeds
+    ]
+    runs = executor.map(training.train, items, [item.name for item in items])
+    out.trials.write(_table(trials))
+    results.gather(
+        out,
+        runs,
+        stage="search",
+        summary=f"The best of {len(trials)} {params.method} trials: width {best.values.width}, "
+        f"depth {best.values.depth}, learning rate {best.values.learning_rate:g}, batch size "
+        f"{best.values.batch_size}.",
+        settings=shape.model_dump() | settings.model_dump(),
+        before=tried,
+    )
+
+
+def _try(
+    development: Development, params: SearchParams, executor: Executor
+) -> tuple[list[Trial], list[training.Run]]:
+    """All trials in the order asked, in rounds."""
+    from models import tuning
+
+    determinism.start(params.seed)
+    space = tuning.Space(params.learning_rate, params.width, params.depth, params.batch_size)
+    trials: list[Trial] = []
+    tried: list[training.Run] = []
+    with tuning.Oracle(params.method, space, params.trials, params.seed) as oracle:
+        while proposals := oracle.ask(min(tuning.ROUND, params.trials - len(trials))):
+            numbers = range(len(trials) + 1, len(trials) + len(proposals) + 1)
+            items = [
+                training.SeedRun(
+                    str(development.path),
+                    None,
+                    *_settings(values, params),
+                    values.seed(params.seed),
+                    f"search trial {number}",
+                )
+                for number, values in zip(numbers, proposals, strict=True)
+            ]
+            runs = executor.map(training.train, items, [item.name for item in items])
+            for number, values, run in zip(numbers, proposals, runs, strict=True):
+                trial = _trial(number, values, run)
+                oracle.tell(values, trial.accuracy)
+                trials.append(trial)
+            tried.extend(_named(run) for run in runs)
+    return trials, tried
+
+
+def _settings(values: "Values", params: SearchParams) -> tuple[NetworkSpec, FitSettings]:
+    return (
+        NetworkSpec.plain(values.width, values.depth),
+        FitSettings(
+            learning_rate=values.learning_rate,
+            batch_size=values.batch_size,
+            epochs=params.epochs,
+            patience=params.patience,
+        ),
+    )
+
+
+def _named(run: training.Run) -> training.Run:
+    """The run with its phase called "trial", so that fits.csv tells it from the retrainings."""
+    lines = tuple(tuple(replace(line, phase="trial") for line in fit) for fit in run.lines)
+    return replace(run, lines=lines)
+
+
+def _trial(number: int, values: "Values", run: training.Run) -> Trial:
+    return Trial(
+        number,
+        values,
+        None if run.diverged else run.accuracy,
+        None if run.diverged else float(f"{run.log_loss:.6g}"),
+        run.epochs,
+        run.examples,
+        run.parameters,
+        "diverged" if run.diverged else "completed",
+    )
+
+
+def _best(trials: list[Trial]) -> Trial:
+    """The highest accuracy; of equal ones the lowest log loss, of those the first.
+
+    Raises FettleError where every trial diverged.
+    """
+    completed = [trial for trial in trials if trial.status == "completed"]
+    if not completed:
+        raise FettleError(
+            f"search: all {len(trials)} trials diverged; lower search.learning_rate in params.yaml"
+        )
+    return min(completed, key=lambda trial: (-(trial.accuracy or 0.0), trial.log_loss))
+
+
+def _table(trials: list[Trial]) -> "pd.DataFrame":
+    import pandas as pd
+
+    varied = ["learning_rate", "width", "depth", "batch_size"]
+    columns = [field.name for field in fields(Trial)]
+    columns[1:2] = varied
+    rows = [{**asdict(trial), **asdict(trial.values)} for trial in trials]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,137 @@
+"""The whole pipeline on small data, from a user's file to predictions, through both doors."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, Checkout, copy_code, kill_group, make_repository
+from tests.pipeline.test_doors import STAGES, cached
+
+pytestmark = pytest.mark.doors
+
+SMALL: dict[str, dict[str, Any]] = {
+    "baseline": {"seeds": [1], "epochs": 3},
+    "search": {"seeds": [1], "epochs": 2, "trials": 4},
+    "regularize": {"seeds": [1], "epochs": 3},
+    "finetune": {"seeds": [1]},
+    "distill": {"seeds": [1], "epochs": 3},
+}
+"""The real configuration, shrunk: the same stages with as little training as they allow."""
+
+
+def shrink(checkout: Checkout) -> None:
+    yaml = YAML()
+    path = checkout.root / "params.yaml"
+    content = yaml.load(path)
+    for section, values in SMALL.items():
+        content[section] |= values
+    yaml.dump(content, path)
+
+
+def write_table(path: Path, rows: int = 240) -> None:
+    random = np.random.default_rng(5)
+    x, y = random.normal(size=(2, rows))
+    place = random.choice(["Bern", "<b>Rom</b>", "?"], size=rows)
+    label = np.where(x + (place == "Bern") + 0.3 * random.normal(size=rows) > 0.5, "yes", "no")
+    lines = [f"{a:.3f},{b:.3f},{c},{d}" for a, b, c, d in zip(x, y, place, label, strict=True)]
+    path.write_text("\n".join(["x,y,place,bought", *lines]) + "\n")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project itself, with little training, committed."""
+    root = tmp_path_factory.mktemp("project") / "project"
+    copy_code(root)
+    for name in ("tasks", "models"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "params.yaml", root)
+    shrink(Checkout(root))
+    make_repository(Checkout(root))
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path, template: Path, prefect_server: str) -> Callable[[str], Checkout]:
+    def make(name: str) -> Checkout:
+        shutil.copytree(template, tmp_path / name, symlinks=True)
+        return Checkout(tmp_path / name, prefect_server)
+
+    return make
+
+
+def test_digits_end_with_the_same_lock_by_either_door_after_a_kill_on_one_core(
+    project: Callable[[str], Checkout],
+) -> None:
+    one, other = project("one"), project("other")
+    one.dvc("repro")
+    run = other.start("./fettle", "run")
+    try:
+        other.wait_for("artifacts/split/summary.json", 120)
+        os.kill(run.pid, signal.SIGKILL)
+    finally:
+        kill_group(run)
+    other.replace("params.yaml", "workers: 2", "workers: 1")
+    other.run("taskset", "--cpu-list", "0", "./fettle", "run")
+    assert one.lock == other.lock
+    assert cached(one.fettle("run"), "current") == STAGES
+    page = (one.root / "artifacts/report/index.html").read_text()
+    assert "<svg" in page
+    assert (one.root / "artifacts/report/timing.html").is_file()
+
+
+def test_a_table_of_ones_own_from_init_to_predictions(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_table(tmp_path / "shop.csv")
+    said = own.fettle("init", str(tmp_path / "shop.csv"), "--target", "bought")
+    assert "classes: no" in said
+    assert "categorical columns (1): place" in said
+    assert (own.root / "data/shop.csv.dvc").is_file()
+    output = own.fettle("run")
+    assert "accuracy on the holdout (48 examples): " in output
+    assert "<b>Rom" not in (own.root / "artifacts/report/index.html").read_text()
+    assert "up to date" in own.dvc("status")
+
+    said = own.fettle("predict", str(tmp_path / "shop.csv"), "--out", str(tmp_path / "out.csv"))
+    assert "accuracy on 240 rows with a target" in said
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "row,prediction,probability no,probability yes"
+    assert len(lines) == 241
+
+    own.replace("data/shop.csv", "Bern", "Bonn")
+    assert "data/shop.csv" in own.dvc("status")
+    assert "because file data/shop.csv changed" in own.fettle("plan")
+
+
+def test_what_init_cannot_use_changes_nothing(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_table(tmp_path / "shop.csv")
+    message = own.fettle("init", str(tmp_path / "shop.csv"), "--target", "bougt", expect=3)
+    assert "did you mean 'bought'?" in message
+    own.fettle("init", str(tmp_path / "shap.csv"), "--target", "bought", expect=3)
+    own.fettle("predict", str(tmp_path / "shop.csv"), expect=3)
+    assert own.git("status", "--short") == ""
+
+
+def test_a_rare_class_is_named_and_nothing_is_kept(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_table(tmp_path / "shop.csv")
+    with (tmp_path / "shop.csv").open("a") as table:
+        table.write("1.0,2.0,Bern,perhaps\n")
+    own.fettle("init", str(tmp_path / "shop.csv"), "--target", "bought")
+    message = own.fettle("run", expect=3)
+    assert "class 'perhaps' has 1 example" in message
+    assert "class 'perhaps' has 1 example" in own.dvc("repro", expect=255)
+    assert not (own.root / "artifacts/split/development").exists()

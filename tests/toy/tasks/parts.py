@@ -1,0 +1,36 @@
+"""What the toy stages write."""
+
+from dataclasses import dataclass
+
+from pipeline.artifacts import Bundle, Csv, Folder, Metrics, Page
+
+
+@dataclass(frozen=True)
+class Text(Bundle):
+    """A folder with one text."""
+
+    text: Folder
+
+    def write(self, content: str) -> None:
+        """Write the text."""
+        (self.text.make() / "text.txt").write_text(content)
+
+    def read(self) -> str:
+        """Read the text."""
+        return (self.text.path / "text.txt").read_text()
+
+
+@dataclass(frozen=True)
+class Evaluated(Bundle):
+    """What the doors publish."""
+
+    ledger: Csv
+    metrics: Metrics
+    chosen: Folder
+
+
+@dataclass(frozen=True)
+class Reported(Bundle):
+    """A page."""
+
+    index: Page
