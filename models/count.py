@@ -31,9 +31,9 @@ def _of(layer: Any) -> int:
     if isinstance(layer, keras.Model):
         return multiply_adds(layer)
     if isinstance(layer, keras.layers.Dense):
-        return prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+        return int(prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape))
     if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
         axes = slice(1, 3) if layer.data_format == "channels_last" else slice(2, 4)
         # The kernel's shape holds what a position costs, for either kind and any groups.
-        return prod(layer.output.shape[axes]) * prod(layer.kernel.shape)
+        return int(prod(layer.output.shape[axes]) * prod(layer.kernel.shape))
     return 0

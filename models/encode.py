@@ -138,18 +138,15 @@ def run(model: keras.Model, examples: Examples) -> npt.NDArray[np.float32]:
     features = {input_name(name): values for name, values in examples.features.items()}
     types = {value.name: value.dtype for value in model.inputs}
 
-    # `Model.predict` costs more for its callbacks and data sets than these models for their sums.
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
-    def forward(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model(batch, training=False)
-
     outputs = []
     for start in range(0, len(examples), BATCH):
         batch = {
             name: tf.constant(features[name][start : start + BATCH], dtype=types[name])
             for name in types
         }
-        outputs.append(forward(batch).numpy())
+        # Neither `Model.predict` nor a traced function: with few large batches both cost more to
+        # prepare than they save.
+        outputs.append(model(batch, training=False).numpy())
     if not outputs:
         return np.zeros((0, *model.output_shape[1:]), dtype=np.float32)
     values: npt.NDArray[np.float32] = np.concatenate(outputs)

@@ -88,8 +88,6 @@ class Details(BaseModel):
     """Holdout counts of the chosen model: actual class by predicted class."""
     calibration: dict[str, tuple[dict[str, float], ...]]
     """For chosen and baseline the bins of `models.metrics.calibration_bins`."""
-    seeds: dict[str, tuple[float, ...]]
-    """Validation accuracy by seed of every candidate that ran."""
 
     @classmethod
     def read(cls, artifact: Json) -> "Details":

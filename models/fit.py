@@ -172,6 +172,8 @@ def fit(
             steps_per_execution=steps,
             jit_compile=False,  # slower on the CPU, several times so for convolutions
         )
+        # Variables made while the step is traced would have it traced a second time.
+        network.optimizer.build(network.trainable_variables)
         forward = _forward(network)
         watch = _Watch(
             lambda: objective.measure(validation[1], forward(validation[0])),
@@ -226,8 +228,7 @@ def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]
 
     def forward(inputs: Array) -> npt.NDArray[np.float32]:
         parts = [
-            outputs(inputs[start : start + BATCH]).numpy()
-            for start in range(0, len(inputs), BATCH)
+            outputs(inputs[start : start + BATCH]).numpy() for start in range(0, len(inputs), BATCH)
         ]
         values: npt.NDArray[np.float32] = np.concatenate(parts)
         return values

@@ -14,6 +14,7 @@ a BLAS product, so the bytes do not depend on the number of threads.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def even(n: int) -> npt.NDArray[np.int64]:
 
 
 def grouped_sums(
-    weights: Weights, groups: Labels, number: int, values: npt.NDArray[np.generic] | None = None
+    weights: Weights, groups: Labels, number: int, values: Values | None = None
 ) -> Values:
     """Sums of the weights, times `values` `(n,)` where given, within each group: `(r, number)`.
 
@@ -41,7 +42,8 @@ def grouped_sums(
     """
     order = np.argsort(groups, kind="stable")
     present, starts = np.unique(groups[order], return_index=True)
-    terms = weights[:, order] if values is None else weights[:, order] * values[order]
+    taken = weights[:, order]
+    terms = taken if values is None else taken * values[order]
     sums = np.zeros((len(weights), number))
     if present.size:
         sums[:, present] = np.add.reduceat(terms, starts, axis=1)
@@ -57,7 +59,7 @@ def confusion(probabilities: Probabilities, labels: Labels, weights: Weights) ->
 
 def accuracy(probabilities: Probabilities, labels: Labels, weights: Weights) -> Values:
     """Share of examples whose likeliest class is the right one: `(r,)`, from 0 to 1."""
-    right = probabilities.argmax(axis=1) == labels
+    _, right = _confidence(probabilities, labels)
     return _mean(weights, right)
 
 
@@ -168,11 +170,11 @@ def _area(
     return _ratio(twice, 2 * pairs)
 
 
-def _mean(weights: Weights, values: npt.NDArray[np.generic]) -> Values:
+def _mean(weights: Weights, values: Values) -> Values:
     return _ratio((weights * values).sum(axis=1), weights.sum(axis=1))
 
 
-def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Values:
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Values:
     """Above / below, and NaN where below is 0."""
     ratio = np.full(below.shape, np.nan)
     np.divide(above, below, out=ratio, where=below > 0)

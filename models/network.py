@@ -35,9 +35,7 @@ def _block(hidden: Any, spec: NetworkSpec, place: int) -> Any:
     # The normalisation that follows would take a bias away again.
     options = {"use_bias": not spec.batch_norm, "kernel_regularizer": _penalty(spec)}
     if pictures:
-        linear = keras.layers.Conv2D(
-            spec.width, 3, padding="same", name=f"conv_{place}", **options
-        )
+        linear = keras.layers.Conv2D(spec.width, 3, padding="same", name=f"conv_{place}", **options)
     else:
         linear = keras.layers.Dense(spec.width, name=f"dense_{place}", **options)
     hidden = linear(hidden)
@@ -69,9 +67,16 @@ def assemble(encoder: keras.Model, network: keras.Model) -> keras.Model:
         value.name: keras.Input(value.shape[1:], dtype=value.dtype, name=value.name)
         for value in encoder.inputs
     }
-    # A copy, since a network that was trained would bring its optimizer and loss into the file.
-    clean = type(network).from_config(network.get_config())
-    clean.set_weights(network.get_weights())
-    logits = clean(encoder(inputs))
+    logits = clean(network)(encoder(inputs))
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(inputs, probabilities, name="fettle")
+
+
+def clean(network: keras.Model) -> keras.Model:
+    """A copy that was never trained, with equal weights.
+
+    For saving: the optimizer and the loss of a trained network would go into the file with it.
+    """
+    copy = type(network).from_config(network.get_config())
+    copy.set_weights(network.get_weights())
+    return copy

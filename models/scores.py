@@ -10,7 +10,10 @@ SMALLEST = 1e-7
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """`(…, classes)` float32 probabilities of `(…, classes)` logits."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+    values: npt.NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(
+        np.float32
+    )
+    return values
 
 
 def accuracy(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:

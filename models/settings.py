@@ -22,9 +22,7 @@ BatchSize = Annotated[int, Field(gt=0, le=65536)]
 Epochs = Annotated[int, Field(gt=0, le=10_000)]
 Patience = Annotated[int, Field(gt=0, le=1_000)]
 Seed = Annotated[int, Field(gt=0, lt=2**31)]
-Seeds = Annotated[
-    tuple[Seed, ...], Field(min_length=1, max_length=100), AfterValidator(_distinct)
-]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=100), AfterValidator(_distinct)]
 
 
 class _Settings(BaseModel):

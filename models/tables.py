@@ -143,7 +143,9 @@ def _values(
         texts = values.astype(str).str.strip().to_numpy(dtype=object)
         texts[absent] = ""
         return np.asarray(texts, dtype=object)
-    numbers = pd.to_numeric(values.where(~absent), errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    numbers = pd.to_numeric(values.where(~absent), errors="coerce").to_numpy(
+        dtype=np.float64, copy=True
+    )
     wrong = np.flatnonzero(~np.isfinite(numbers) & ~absent)
     if wrong.size:
         raise InputError(

@@ -45,7 +45,9 @@ def _file(module: str, root: Path) -> Path | None:
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
             # An empty __init__.py says nothing that could change a result.
-            return candidate if candidate.name != "__init__.py" or candidate.stat().st_size else None
+            return (
+                candidate if candidate.name != "__init__.py" or candidate.stat().st_size else None
+            )
     return None
 
 

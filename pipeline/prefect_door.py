@@ -6,31 +6,34 @@ and the flow as Failed with its message and no traceback.
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 from uuid import UUID
 
+import cloudpickle
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.futures import as_completed
+from prefect.context import hydrated_context, serialize_context
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
-from prefect.task_runners import ProcessPoolTaskRunner
+from prefect.task_engine import run_task_sync
 
-from pipeline import clock
 from pipeline.artifacts import Artifact, Bundle
 from pipeline.body import run_body, write_timing
 from pipeline.declaration import Stage
-from pipeline.errors import ExitCode, FettleError, as_fault
+from pipeline.errors import EnvironmentFault, ExitCode, FettleError, as_fault
 from pipeline.executor import Item, Result
 from pipeline.graph import Node
 from pipeline.memory import Found, Memory
 from pipeline.params_file import Params
+from pipeline.server import answers
 from pipeline.snapshot import Snapshot
-from pipeline.workers import end_with_parent, timed
+from pipeline.workers import ProcessPool, end_with_parent, timed
 
 log = logging.getLogger("fettle")
 
@@ -53,50 +56,57 @@ def start_worker() -> None:
     end_with_parent()
 
 
-class _Pool(ProcessPoolTaskRunner):
-    """Prefect's process pool, whose task runs hang below the stage that submitted them.
+_piece = task(cache_policy=NO_CACHE, persist_result=False)(timed)
 
-    Prefect serialises the context once a pool (prefect 3.8.8, task_runners.py: `_cached_context`),
-    which would put the pieces of every stage below the first.
+
+def run_piece(
+    context: bytes, stage: str, name: str, function: Callable[[Any], Any], item: Any
+) -> tuple[Any, dict[str, float]]:
+    """In a worker: a piece as a task run called `name`, below the task run of its stage.
+
+    What Prefect's own runners for Dask and Ray do on theirs. Its process pool is not used: when
+    the server goes away it can lose a future and wait for ever (prefect 3.8.8, task_runners.py:
+    `_ChainedFuture` passes on an Exception, not a BaseException).
     """
+    with hydrated_context(cloudpickle.loads(context)):
+        try:
+            result = run_task_sync(
+                _piece.with_options(name=f"{stage} piece", task_run_name=_literal(name)),
+                parameters={"function": function, "item": item},
+            )
+            return cast(tuple[Any, dict[str, float]], result)
+        finally:
+            # A pool's worker ends without the exit handlers that would send what is left.
+            EventsWorker.instance().wait_until_empty()
+            APILogHandler().flush()
 
-    def submit(self, *arguments: Any, **keywords: Any) -> Any:
-        self._cached_context = None
-        return super().submit(*arguments, **keywords)
+
+def _literal(name: str) -> str:
+    """Prefect fills braces in a name's template."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 class _TaskRuns:
     """Executor for one stage: pieces are task runs in the flow's pool of processes."""
 
-    def __init__(self, pool: Callable[[], _Pool], stage: Stage, pieces_expected: int) -> None:
+    def __init__(self, pool: ProcessPool, stage: Stage, pieces_expected: int) -> None:
         self._pool = pool
         self._stage = stage
         self._expected = pieces_expected
         self._submitted = 0
         self._done = 0
         self._artifact: UUID | None = None
+        self._watch = ServerWatch()
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str]
     ) -> list[Result]:
         """As `Executor.map`."""
-        pool = self._pool()
         self._submitted += len(items)
         self._show()
-        futures = {}
-        for place, item in enumerate(items):
-            piece = task(
-                name=f"{self._stage.name} piece",
-                task_run_name=names[place].replace("{", "{{").replace("}", "}}"),
-                cache_policy=NO_CACHE,
-                persist_result=False,
-            )(timed)
-            futures[pool.submit(piece, {"function": function, "item": item})] = place
-        results: list[Any] = [None] * len(items)
-        for future in as_completed(list(futures)):
-            place = futures[future]
-            results[place], spans = future.result()
-            clock.add(spans)
+        context = cloudpickle.dumps(serialize_context())
+
+        def say(place: int, seconds: float) -> None:
             self._done += 1
             self._show()
             log.info(
@@ -105,9 +115,14 @@ class _TaskRuns:
                 self._done,
                 max(self._expected, self._submitted),
                 names[place],
-                spans["piece"],
+                seconds,
             )
-        return results
+
+        calls = [
+            (context, self._stage.name, name, function, item)
+            for name, item in zip(names, items, strict=True)
+        ]
+        return self._pool.run(run_piece, calls, say, self._watch.look)
 
     def finish(self) -> None:
         """Show the stage as done, where fewer pieces were needed than declared."""
@@ -124,6 +139,26 @@ class _TaskRuns:
             self._artifact = made
         else:
             update_progress_artifact(self._artifact, progress=percent)
+
+
+class ServerWatch:
+    """Notices that the Prefect server went away, before Prefect's retries pile up."""
+
+    def __init__(self) -> None:
+        self._url = get_current_settings().api.url
+        self._silent = 0
+
+    def look(self) -> None:
+        """Raise EnvironmentFault where the server has not answered three times in a row."""
+        if self._url is None or answers(self._url):
+            self._silent = 0
+            return
+        self._silent += 1
+        if self._silent == 3:
+            raise EnvironmentFault(
+                f"The Prefect server does not answer any more ({self._url}).\n"
+                "Finished stages are kept. See ./fettle server status, then run again."
+            )
 
 
 _body: ContextVar[Callable[[], State[Any]]] = ContextVar("body")
@@ -149,16 +184,16 @@ class PrefectDoor:
         self._params = params
         self._code = code
         self._root = root
-        self._open = ExitStack()
-        self._runner: _Pool | None = None
+        self._pool = ProcessPool(params.run.workers, start_worker)
         self.found: dict[str, Found] = {}
         """What became of each stage so far."""
 
-    def __enter__(self) -> "PrefectDoor":
+    def __enter__(self) -> Self:
+        self._pool.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._open.close()
+        self._pool.__exit__(*error)
 
     def call(self, stage: Stage, inputs: dict[str, Artifact | Bundle], out: Bundle) -> None:
         """Run the stage as a task run; raises the FettleError it ended with."""
@@ -212,9 +247,3 @@ class PrefectDoor:
     def _cost(self, node: Node) -> int:
         params = self._params[node.name] if node.stage.params_type else None
         return node.stage.cost(params).fits
-
-    def _pool(self) -> _Pool:
-        if self._runner is None:
-            self._runner = _Pool(max_workers=self._params.run.workers, initializer=start_worker)
-            self._open.enter_context(self._runner)
-        return self._runner

@@ -31,10 +31,15 @@ QUIET = {
     "DVC_NO_ANALYTICS": "1",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "fettle",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # The command line prints its own lines; Prefect's go to its UI.
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    # A server that went away is said within seconds; a run goes on where it was left.
+    "PREFECT_CLIENT_MAX_RETRIES": "2",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
-"""Environment of every process that talks to Prefect: no telemetry, one voice on the terminal."""
+"""Environment of every process that talks to Prefect: no telemetry, our log lines in its UI."""
+
+# The command line prints its own lines; Prefect's go to its UI.
+ONE_VOICE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+"""Environment of the processes whose lines a user reads."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def use(root: Path) -> str:
     The user's, where one is configured, else this checkout's own, started if need be. Raises
     EnvironmentFault where the configured one does not answer.
     """
-    for name, value in QUIET.items():
+    for name, value in (QUIET | ONE_VOICE).items():
         os.environ.setdefault(name, value)
     url = configured_url()
     if url is None:
@@ -180,7 +185,7 @@ def _launch(root: Path) -> Server:
     home = _home(root)
     home.mkdir(parents=True, exist_ok=True)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ONE_VOICE},
         **QUIET,
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",

@@ -1,11 +1,12 @@
-"""A plain pool of processes for the pieces of a stage, for DVC's door."""
+"""A plain pool of processes for the pieces of a stage."""
 
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import parent_process
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +20,10 @@ log = logging.getLogger("fettle")
 def end_with_parent() -> None:
     """Let this worker end when the process that started it does, even by `kill -9`.
 
-    An orphan waits for ever on a queue whose other end it holds itself.
+    An orphan waits for ever on a queue whose other end it holds itself. A Ctrl-C reaches the whole
+    foreground group; the parent decides what it means for its workers.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
         return
@@ -41,32 +44,55 @@ def timed(function: Callable[[Item], Result], item: Item) -> tuple[Result, dict[
 
 
 class ProcessPool:
-    """Executor with `workers` spawned processes, started when the first pieces come."""
+    """Executor with `workers` spawned processes, started when the first pieces come.
 
-    def __init__(self, workers: int) -> None:
+    Left by an exception, it ends its processes at once.
+    """
+
+    def __init__(self, workers: int, prepare: Callable[[], None] = end_with_parent) -> None:
         self._workers = workers
+        self._prepare = prepare
         self._pool: ProcessPoolExecutor | None = None
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str]
     ) -> list[Result]:
         """As `Executor.map`."""
+
+        def say(place: int, seconds: float) -> None:
+            log.info("%s: %.1f s", names[place], seconds)
+
+        return self.run(timed, [(function, item) for item in items], say)
+
+    def run(
+        self,
+        function: Callable[..., tuple[Result, dict[str, float]]],
+        calls: Sequence[tuple[Any, ...]],
+        done: Callable[[int, float], None],
+        tick: Callable[[], None] = lambda: None,
+    ) -> list[Result]:
+        """Results of `function(*call)` for every call, in their order.
+
+        `function` gives what `timed` gives. `done` is told the place and the seconds of each call
+        as it ends; `tick` is called about once a second and may raise to end the wait.
+        """
         if self._pool is None:
             # Forking after TensorFlow has started its threads hangs.
             self._pool = ProcessPoolExecutor(
                 self._workers,
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=end_with_parent,
+                initializer=self._prepare,
             )
-        futures = {
-            self._pool.submit(timed, function, item): place for place, item in enumerate(items)
-        }
-        results: list[Any] = [None] * len(items)
-        for future in as_completed(futures):
-            place = futures[future]
-            results[place], spans = future.result()
-            clock.add(spans)
-            log.info("%s: %.1f s", names[place], spans["piece"])
+        places = {self._pool.submit(function, *call): n for n, call in enumerate(calls)}
+        results: list[Any] = [None] * len(calls)
+        pending = set(places)
+        while pending:
+            ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in ended:
+                results[places[future]], spans = future.result()
+                clock.add(spans)
+                done(places[future], spans["piece"])
+            tick()
         return results
 
     def __enter__(self) -> Self:
@@ -78,5 +104,9 @@ class ProcessPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if self._pool is None:
+            return
+        if error is not None:
+            for process in multiprocessing.active_children():
+                process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)

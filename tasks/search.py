@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from models import determinism, results, training
-from models.candidate import Searched, Trained
+from models.candidate import Searched
 from models.examples import Development
 from models.settings import (
     BatchSize,

@@ -134,7 +134,7 @@ def test_a_certain_error_costs_much_but_not_everything():
     assert loss == pytest.approx([-np.log(1e-7)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(n=st.integers(2, 40), classes=st.integers(2, 5), seed=st.integers(0, 1000))
 def test_a_weight_is_so_many_copies(n, classes, seed):
     n = max(n, classes)
@@ -147,7 +147,7 @@ def test_a_weight_is_so_many_copies(n, classes, seed):
         assert weighted == pytest.approx(figure(*copies), nan_ok=True), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(n=st.integers(5, 40), classes=st.integers(2, 5), seed=st.integers(0, 1000))
 def test_figures_keep_their_bounds_and_ignore_the_order_of_examples(n, classes, seed):
     probabilities, labels = made_up(n, classes, seed, digits=2)

@@ -1,0 +1,150 @@
+"""Transfer: a trunk trained on another task, then tuned to this one."""
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from models import results, sources, training
+from models.candidate import Candidate, Trained
+from models.examples import Development, Kind
+from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Rate, Seeds
+from pipeline.declaration import Cost, stage
+from pipeline.errors import FettleError, InputError
+from pipeline.executor import Executor
+from pipeline.params import Section
+
+SOURCES: dict[Kind, str] = {"pictures": "fonts", "table": "masked"}
+"""The source task of each kind of data."""
+
+
+class FinetuneParams(Section):
+    """The section `finetune`."""
+
+    enabled: bool
+    """Whether to transfer at all."""
+    source: Literal["fonts", "masked"]
+    """`fonts`, for pictures: digits drawn from fonts. `masked`, for a table: its training rows
+    with values swapped between rows, to be put right; uses no labels."""
+    pictures: int = Field(ge=10, le=1_000_000)
+    """Digits drawn, for `fonts`."""
+    swap: float = Field(gt=0, lt=1)
+    """Fraction of values swapped, for `masked`."""
+    source_epochs: Epochs
+    """Of the source task."""
+    frozen_epochs: Epochs
+    """Of the first phase: the new head alone, at the learning rate of the settings so far."""
+    epochs: Epochs
+    """Of the second phase, everything, at the most."""
+    learning_rate_factor: Rate
+    """The second phase's learning rate over the first's."""
+    patience: Patience
+    """Epochs without a better validation loss until the second phase ends."""
+    seeds: Seeds
+    """Two fits for each; the source task is trained once, with the first."""
+
+
+def _cost(params: FinetuneParams) -> Cost:
+    if not params.enabled:
+        return Cost()
+    seeds = len(params.seeds)
+    return Cost(
+        fits=1 + 2 * seeds,
+        epochs=params.source_epochs + seeds * (params.frozen_epochs + params.epochs),
+    )
+
+
+@stage(cost=_cost)
+def finetune(
+    out: Candidate,
+    development: Development,
+    baseline: Trained,
+    search: Trained,
+    regularize: Trained,
+    params: FinetuneParams,
+    executor: Executor,
+) -> None:
+    """A trunk trained on another task, then tuned to this one in two phases."""
+    if not params.enabled:
+        results.switched_off(out, "finetune")
+        return
+    _check(params, development.schema().kind)
+    start = results.latest(regularize, search, baseline)
+    spec, settings = NetworkSpec.of(start.settings), FitSettings.of(start.settings)
+    folder = out.model.make()
+    model = folder / "source.keras"
+    source_settings = settings.model_copy(update={"epochs": params.source_epochs, "patience": None})
+    source = sources.SourceRun(
+        str(development.path),
+        str(model),
+        params.source,
+        spec,
+        source_settings,
+        params.pictures,
+        params.swap,
+        params.seeds[0],
+        f"finetune source {params.source}",
+    )
+    [pretrained] = executor.map(sources.pretrain, [source], [source.name])
+    _check_source(pretrained, settings.learning_rate)
+    frozen = settings.model_copy(update={"epochs": params.frozen_epochs, "patience": None})
+    unfrozen = settings.model_copy(
+        update={
+            "learning_rate": settings.learning_rate * params.learning_rate_factor,
+            "epochs": params.epochs,
+            "patience": params.patience,
+        }
+    )
+    items = [
+        sources.TransferRun(
+            str(development.path),
+            str(folder),
+            spec,
+            unfrozen,
+            seed,
+            f"finetune seed {seed}",
+            str(model),
+            frozen,
+        )
+        for seed in params.seeds
+    ]
+    runs = executor.map(sources.transfer, items, [item.name for item in items])
+    model.unlink()
+    results.gather(
+        out,
+        runs,
+        stage="finetune",
+        summary=f"The network of {start.stage}, its trunk trained on {_told(params)}, then tuned: "
+        f"{params.frozen_epochs} epochs with the trunk frozen, up to {params.epochs} without.",
+        settings=spec.model_dump() | unfrozen.model_dump() | {"source": params.source},
+        before=[_as_run(pretrained, runs[0])],
+    )
+
+
+def _check(params: FinetuneParams, kind: Kind) -> None:
+    if params.source != SOURCES[kind]:
+        raise InputError(
+            f"params.yaml: finetune.source is {params.source}, but the data are "
+            f"{'pictures' if kind == 'pictures' else 'a table'}: put {SOURCES[kind]} there, "
+            f"or set finetune.enabled to false"
+        )
+
+
+def _check_source(source: sources.SourceResult, learning_rate: float) -> None:
+    if source.diverged:
+        raise FettleError(
+            f"finetune: the source task diverged: its loss is no number any more. It was trained "
+            f"with learning_rate {learning_rate:g}; lower search.learning_rate or "
+            f"baseline.learning_rate in params.yaml, whichever it came from."
+        )
+
+
+def _told(params: FinetuneParams) -> str:
+    if params.source == "fonts":
+        return f"{params.pictures} digits drawn from fonts"
+    return f"putting right {params.swap:.0%} of swapped values"
+
+
+def _as_run(source: sources.SourceResult, run: training.Run) -> training.Run:
+    """The source task's fit, for the count of what the stage cost."""
+    return replace(run, lines=(source.lines,), examples=source.examples)

@@ -1,0 +1,262 @@
+"""The report's drawings: SVG written by hand, coloured by the page's style sheet.
+
+So they follow light, dark and print, their text is text, and their bytes depend on the figures
+alone. Panels are drawn 320 units wide, which a phone shows about one to one.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+Point = tuple[float, float]
+
+WIDTH, HEIGHT = 320, 200
+LEFT, RIGHT, TOP, BOTTOM = 44, 16, 10, 36
+DIVERGED = 12
+"""How far above the x axis trials without a figure are marked."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A stretch of values with named ticks, linear or logarithmic."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    logarithmic: bool = False
+
+    def share(self, value: float) -> float:
+        """Where `value` lies between the ends, 0 to 1, and beyond for values outside."""
+        low, high = self.low, self.high
+        if self.logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return (value - low) / (high - low)
+
+
+def axis(low: float, high: float, name: Callable[[float], str], ticks: int = 4) -> Axis:
+    """A linear axis over round values that holds both ends."""
+    if not high > low:
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    step = _round_step((high - low) / ticks)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    values = [place * step for place in range(first, last + 1)]
+    return Axis(values[0], values[-1], tuple((value, name(value)) for value in values))
+
+
+def logarithmic_axis(low: float, high: float) -> Axis:
+    """A logarithmic axis a little wider than its ends, with ticks at 1, 2 and 5 times 10^n."""
+    low, high = low / 1.3, high * 1.3
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
+    ticks = [value for value in every if low <= value <= high]
+    if len(ticks) > 5:
+        ticks = [value for value in ticks if f"{value:e}".startswith("1.0")]
+    return Axis(low, high, tuple((value, f"{value:g}") for value in ticks), logarithmic=True)
+
+
+def category_axis(values: Iterable[float]) -> Axis:
+    """Distinct values side by side, whatever their distances; places are 0, 1, 2, …"""
+    names = [f"{value:g}" for value in sorted(set(values))]
+    return Axis(-0.5, len(names) - 0.5, tuple((float(at), name) for at, name in enumerate(names)))
+
+
+def whiskers(
+    intervals: Sequence[tuple[float, float, float, str]], scale: Axis, label: str
+) -> Markup:
+    """Intervals (value, low, high, CSS class) below each other on one scale, as wide as its cell.
+
+    What lies beyond the scale is cut, and an arrow says so.
+    """
+    height = 10 + 10 * len(intervals)
+    parts = [
+        f'<line class="grid" x1="{_percent(scale, tick)}" x2="{_percent(scale, tick)}" '
+        f'y1="0" y2="{height}"/>'
+        for tick, _ in scale.ticks
+    ]
+    for place, (value, low, high, kind) in enumerate(intervals):
+        y = 10 + 10 * place
+        if high < scale.low:
+            parts.append(f'<path class="{kind} tip" d="M8 {y - 4}v8l-7 -4z"/>')
+            continue
+        parts.append(
+            f'<line class="{kind}" x1="{_percent(scale, low)}" x2="{_percent(scale, high)}" '
+            f'y1="{y}" y2="{y}"/>'
+            f'<circle class="{kind}" cx="{_percent(scale, value)}" cy="{y}" r="4"/>'
+        )
+    return Markup(
+        f'<svg class="whiskers" width="100%" height="{height}" role="img" '
+        f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    )
+
+
+def scale_labels(scale: Axis) -> Markup:
+    """The scale's first and last tick, to stand above a column of whiskers."""
+    ends = (scale.ticks[0], scale.ticks[-1])
+    first, last = (f"<span>{escape(name)}</span>" for _, name in ends)
+    return Markup(f'<span class="scale" aria-hidden="true">{first}{last}</span>')
+
+
+def curves_panel(
+    train: Sequence[Point],
+    validation: Sequence[Point],
+    others: Sequence[Sequence[Point]],
+    x: Axis,
+    y: Axis,
+    best: tuple[Point, str] | None,
+    label: str,
+) -> Markup:
+    """One candidate's curves, the other candidates' validation curves faint behind them."""
+    parts = [_path(points, x, y, "faint") for points in others]
+    parts += [_path(train, x, y, "train"), _path(validation, x, y, "accent")]
+    if best is not None:
+        point, name = best
+        parts.append(_mark(point, x, y, name))
+    return _panel(parts, x, y, "epoch", label)
+
+
+def trials_panel(
+    tried: Sequence[Point],
+    best: Point,
+    diverged: Sequence[float],
+    x: Axis,
+    y: Axis,
+    name: str,
+    label: str,
+) -> Markup:
+    """One varied value of the search against the result; crosses are trials that diverged."""
+    parts = [_dot(point, x, y, "plain", 3.5) for point in tried if point != best]
+    for value in diverged:
+        at, bottom = _x(x, value), HEIGHT - BOTTOM - DIVERGED
+        parts.append(f'<path class="cross" d="M{at - 4:.1f} {bottom - 4}l8 8m0-8l-8 8"/>')
+    parts.append(_dot(best, x, y, "accent", 5))
+    return _panel(parts, x, y, name, label)
+
+
+def calibration_panel(
+    bins: Mapping[str, Sequence[Mapping[str, float]]], x: Axis, y: Axis, label: str
+) -> Markup:
+    """Accuracy by confidence; the area of a dot says how many examples it holds.
+
+    bins: of chosen and baseline, each with examples, confidence, accuracy, and low and high, the
+    interval of the accuracy, which is drawn for chosen.
+    """
+    parts = [_path([(x.low, x.low), (x.high, x.high)], x, y, "ideal")]
+    most = max(one["examples"] for held in bins.values() for one in held)
+    for name in ("baseline", "chosen"):
+        held = bins.get(name, ())
+        points = [(one["confidence"], one["accuracy"]) for one in held]
+        kind = "accent" if name == "chosen" else "plain"
+        parts.append(_path(points, x, y, "accent" if name == "chosen" else "train"))
+        if name == "chosen":
+            parts += [
+                f'<line class="doubt" x1="{_x(x, one["confidence"]):.1f}" '
+                f'x2="{_x(x, one["confidence"]):.1f}" y1="{_y(y, max(one["low"], y.low)):.1f}" '
+                f'y2="{_y(y, one["high"]):.1f}"/>'
+                for one in held
+            ]
+        parts += [
+            _dot(point, x, y, kind, 1.5 + 4.5 * math.sqrt(one["examples"] / most))
+            for point, one in zip(points, held, strict=True)
+        ]
+    return _panel(parts, x, y, "confidence", label)
+
+
+def _panel(parts: Sequence[str], x: Axis, y: Axis, name: str, label: str) -> Markup:
+    grid = [
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(y, at):.1f}" '
+        f'y2="{_y(y, at):.1f}"/>'
+        f'<text class="tick" x="{LEFT - 6}" y="{_y(y, at) + 4:.1f}" text-anchor="end">'
+        f"{escape(text)}</text>"
+        for at, text in y.ticks
+    ]
+    ticks = [
+        f'<text class="tick" x="{_x(x, at):.1f}" y="{HEIGHT - BOTTOM + 15}" '
+        f'text-anchor="middle">{escape(text)}</text>'
+        for at, text in x.ticks
+    ]
+    base = HEIGHT - BOTTOM
+    frame = f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    title = (
+        f'<text class="tick" x="{middle:g}" y="{HEIGHT - 5}" text-anchor="middle">'
+        f"{escape(name)}</text>"
+    )
+    return Markup(
+        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(label)}">{"".join([*grid, *ticks, frame, title, *parts])}</svg>'
+    )
+
+
+def _path(points: Sequence[Point], x: Axis, y: Axis, kind: str) -> str:
+    """A line through the points, cut where it leaves the panel at the top or the bottom."""
+    pieces = []
+    for first, second in pairwise(points):
+        cut = _within(first, second, y)
+        if cut is not None:
+            (x1, y1), (x2, y2) = cut
+            pieces.append(f"M{_x(x, x1):.1f} {_y(y, y1):.1f}L{_x(x, x2):.1f} {_y(y, y2):.1f}")
+    return f'<path class="curve {kind}" d="{_joined(pieces)}"/>' if pieces else ""
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Pieces that begin where the last one ended go on without lifting the pen."""
+    text, end = "", None
+    for piece in pieces:
+        start, stop = piece[1:].split("L")
+        text += f"L{stop}" if start == end else piece
+        end = stop
+    return text
+
+
+def _within(first: Point, second: Point, y: Axis) -> tuple[Point, Point] | None:
+    """The part of a segment between the ends of the y axis, None where there is none."""
+    (x1, y1), (x2, y2) = first, second
+    if max(y1, y2) < y.low or min(y1, y2) > y.high:
+        return None
+
+    def cut(x_in: float, y_in: float, x_on: float, y_on: float) -> Point:
+        edge = min(max(y_in, y.low), y.high)
+        if edge == y_in:
+            return x_in, y_in
+        return x_in + (x_on - x_in) * (edge - y_in) / (y_on - y_in), edge
+
+    return cut(x1, y1, x2, y2), cut(x2, y2, x1, y1)
+
+
+def _mark(point: Point, x: Axis, y: Axis, name: str) -> str:
+    """A dot, and what it says in the right corner that a learning curve leaves free."""
+    middle = (y.low + y.high) / 2
+    height = HEIGHT - BOTTOM - 10 if point[1] > middle else TOP + 16
+    return (
+        _dot(point, x, y, "accent", 3.5) + f'<text class="note" x="{WIDTH - RIGHT}" '
+        f'y="{height}" text-anchor="end">{escape(name)}</text>'
+    )
+
+
+def _dot(point: Point, x: Axis, y: Axis, kind: str, radius: float) -> str:
+    return (
+        f'<circle class="{kind}" cx="{_x(x, point[0]):.1f}" cy="{_y(y, point[1]):.1f}" '
+        f'r="{radius:.1f}"/>'
+    )
+
+
+def _x(scale: Axis, value: float) -> float:
+    return LEFT + scale.share(value) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(scale: Axis, value: float) -> float:
+    return HEIGHT - BOTTOM - scale.share(value) * (HEIGHT - TOP - BOTTOM)
+
+
+def _percent(scale: Axis, value: float) -> str:
+    """A place on the scale, 2 to 98 % of the width so that dots are whole."""
+    return f"{2 + 96 * min(max(scale.share(value), 0.0), 1.0):.2f}%"
+
+
+def _round_step(step: float) -> float:
+    """The least of 1, 2, 5 times 10^n that is not less than `step`."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))

@@ -1,0 +1,118 @@
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import archive, determinism, encode, fit, network
+from models.settings import FitSettings, NetworkSpec
+from tests.models import small
+
+
+def trained(development, *, seed=1):
+    determinism.start(seed)
+    train = development.train()
+    encoder = encode.build(encode.learn(train, development.schema()))
+    values, codes = encode.run(encoder, train), train.codes(development.classes())
+    spec = NetworkSpec(width=4, depth=2, dropout=0.1, l2=0.01, batch_norm=True)
+    built = network.build(values.shape[1:], 2, spec)
+    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
+    fit.fit(built, (values, codes), (values, codes), settings, seed, name="archive")
+    return network.assemble(encoder, built)
+
+
+@pytest.fixture(scope="module")
+def development(tmp_path_factory):
+    return small.table(tmp_path_factory.mktemp("development"))
+
+
+@pytest.fixture(scope="module")
+def model(development):
+    return trained(development)
+
+
+def test_one_model_gives_the_same_bytes_twice(model, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+    archive.save(model, tmp_path / "b.keras")
+
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+
+
+def test_training_again_in_this_process_gives_the_same_bytes(model, development, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+    archive.save(trained(development), tmp_path / "b.keras")
+    archive.save(trained(development, seed=2), tmp_path / "c.keras")
+
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert (tmp_path / "a.keras").read_bytes() != (tmp_path / "c.keras").read_bytes()
+
+
+@pytest.mark.doors
+def test_another_process_gives_the_same_bytes(model, development, tmp_path):
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from models import archive; from models.examples import Development\n"
+        "from tests.models.test_archive import trained\n"
+        "archive.save(trained(Development(Path(sys.argv[1]))), Path(sys.argv[2]))\n"
+    )
+    arguments = [str(development.path), str(tmp_path / "other.keras")]
+
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True)
+
+    archive.save(model, tmp_path / "this.keras")
+    assert (tmp_path / "this.keras").read_bytes() == (tmp_path / "other.keras").read_bytes()
+
+
+def test_what_is_loaded_predicts_the_same_and_has_its_parts(model, development, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+
+    loaded = archive.load(tmp_path / "a.keras")
+
+    rows = development.validation()
+    np.testing.assert_array_equal(encode.run(loaded, rows), encode.run(model, rows))
+    assert loaded.get_layer("network").get_layer("logits").units == 2
+    assert loaded.get_layer("encoder").get_layer("standardise").missing == [0]
+
+
+def test_a_file_says_neither_when_nor_where_it_was_written(model, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+
+    with zipfile.ZipFile(tmp_path / "a.keras") as members:
+        assert {member.date_time for member in members.infolist()} == {archive.EPOCH}
+        assert members.namelist() == sorted(members.namelist())
+        assert b"date" not in members.read("metadata.json")
+        assert b"shared_object_id" not in members.read("config.json")
+
+
+def test_nothing_of_the_training_is_in_the_file(model, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+
+    with zipfile.ZipFile(tmp_path / "a.keras") as members:
+        assert b"optimizer" not in members.read("config.json")
+        assert b"optimizer" not in members.read("model.weights.h5")
+
+
+def test_code_in_a_file_is_not_executed(tmp_path):
+    import keras
+
+    determinism.start(1)
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Lambda(lambda value: value * 2)(inputs))
+    path: Path = tmp_path / "lambda.keras"
+    archive.save(model, path)
+
+    with pytest.raises(ValueError, match="unsafe"):
+        archive.load(path)
+
+
+def test_a_failed_write_leaves_the_old_file(model, tmp_path):
+    path = tmp_path / "a.keras"
+    path.write_text("old")
+
+    with pytest.raises(AttributeError):
+        archive.save(None, path)
+
+    assert path.read_text() == "old"
+    assert [member.name for member in tmp_path.iterdir()] == ["a.keras"]

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.special import log_softmax, rel_entr, softmax
+
+from models import determinism, distillation
+
+GENERATOR = np.random.default_rng(0)
+TEACHER = GENERATOR.normal(0, 3, (6, 4)).astype(np.float32)
+STUDENT = GENERATOR.normal(0, 3, (6, 4)).astype(np.float32)
+CODES = np.array([0, 1, 2, 3, 0, 1], dtype=np.int32)
+
+
+def loss(temperature, hard_weight, teacher=TEACHER, student=STUDENT, codes=CODES):
+    determinism.start(1)
+    targets = distillation.targets(codes, teacher)
+    values = distillation.loss(targets, student, temperature=temperature, hard_weight=hard_weight)
+    return values.numpy()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+@pytest.mark.parametrize("hard_weight", [0.0, 0.3, 1.0])
+def test_it_is_hintons_loss(temperature, hard_weight):
+    hard = -log_softmax(STUDENT, axis=1)[np.arange(6), CODES]
+    soft = rel_entr(
+        softmax(TEACHER / temperature, axis=1), softmax(STUDENT / temperature, axis=1)
+    ).sum(axis=1)
+
+    expected = hard_weight * hard + (1 - hard_weight) * temperature**2 * soft
+
+    np.testing.assert_allclose(loss(temperature, hard_weight), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_hard_weight_labels_do_not_matter():
+    np.testing.assert_array_equal(loss(2.0, 0.0), loss(2.0, 0.0, codes=CODES[::-1]))
+
+
+def test_with_hard_weight_alone_the_teacher_does_not_matter():
+    np.testing.assert_array_equal(loss(2.0, 1.0), loss(2.0, 1.0, teacher=TEACHER[::-1]))
+
+
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn():
+    np.testing.assert_allclose(loss(5.0, 0.0, student=TEACHER), 0, atol=1e-5)
+
+
+def test_the_square_of_the_temperature_keeps_the_gradient_s_size():
+    import tensorflow as tf
+
+    determinism.start(1)
+    targets = distillation.targets(CODES, TEACHER)
+
+    def size(temperature):
+        student = tf.constant(STUDENT)
+        with tf.GradientTape() as tape:
+            tape.watch(student)
+            value = distillation.loss(targets, student, temperature=temperature, hard_weight=0.0)
+        return float(tf.norm(tape.gradient(value, student)))
+
+    # At high temperatures the gradient tends to a limit, (student - teacher) / classes.
+    assert size(200.0) == pytest.approx(size(100.0), rel=0.05)

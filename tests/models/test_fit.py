@@ -1,0 +1,115 @@
+import logging
+
+import numpy as np
+import pytest
+
+from models import determinism, fit, network
+from models.settings import FitSettings, NetworkSpec
+
+GENERATOR = np.random.default_rng(0)
+INPUTS = GENERATOR.normal(size=(100, 3)).astype(np.float32)
+CODES = (INPUTS[:, 0] > 0).astype(np.int32)
+OTHER = GENERATOR.normal(size=(40, 3)).astype(np.float32)
+OTHER_CODES = (OTHER[:, 0] > 0).astype(np.int32)
+
+
+def fitted(learning_rate=0.01, epochs=3, patience=None, seed=1, l2=0.0, codes=OTHER_CODES):
+    determinism.start(seed)
+    spec = NetworkSpec(width=8, depth=1, dropout=0.0, l2=l2, batch_norm=False)
+    built = network.build((3,), 2, spec)
+    settings = FitSettings(
+        learning_rate=learning_rate, batch_size=32, epochs=epochs, patience=patience
+    )
+    return built, fit.fit(
+        built, (INPUTS, CODES), (OTHER, codes), settings, seed, name=f"seed {seed}"
+    )
+
+
+def test_every_epoch_holds_every_example_once_in_another_order():
+    determinism.start(1)
+    places = np.arange(10)
+
+    dataset, steps = fit.batches(places, places * 2, size=4, seed=1)
+
+    taken = [tuple(part.numpy() for part in batch) for batch in dataset.take(2 * steps)]
+    assert [len(inputs) for inputs, _ in taken] == [4, 4, 2, 4, 4, 2]
+    first = np.concatenate([inputs for inputs, _ in taken[:3]])
+    second = np.concatenate([inputs for inputs, _ in taken[3:]])
+    assert sorted(first) == sorted(second) == list(places)
+    assert not np.array_equal(first, second)
+    assert all((targets == 2 * inputs).all() for inputs, targets in taken)
+
+
+def test_the_order_follows_from_the_seed():
+    determinism.start(1)
+    places = np.arange(50)
+
+    def order(seed):
+        dataset, _ = fit.batches(places, places, size=50, seed=seed)
+        return next(iter(dataset))[0].numpy().tolist()
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_it_learns_and_says_so_in_one_line(caplog):
+    with caplog.at_level(logging.INFO, logger="fettle"):
+        built, result = fitted(epochs=15)
+
+    assert [row.epoch for row in result.rows] == list(range(1, 16))
+    assert result.rows[-1].loss < result.rows[0].loss / 2
+    assert result.rows[-1].val_accuracy > 0.9
+    assert [record.message for record in caplog.records] == [
+        f"seed 1: 15 epochs, validation loss {result.rows[-1].val_loss:.4f}, "
+        f"accuracy {result.rows[-1].val_accuracy:.4f}"
+    ]
+
+
+def test_outputs_are_what_the_network_gives_without_training():
+    built, result = fitted()
+
+    np.testing.assert_allclose(result.outputs, built(OTHER, training=False), atol=1e-6)
+    np.testing.assert_array_equal(fit.outputs(built, OTHER), result.outputs)
+
+
+def test_validation_loss_holds_no_penalty():
+    _, plain = fitted(epochs=1, learning_rate=1e-6)
+    _, penalised = fitted(epochs=1, learning_rate=1e-6, l2=1.0)
+
+    assert penalised.rows[0].loss > plain.rows[0].loss + 0.5
+    assert penalised.rows[0].val_loss == pytest.approx(plain.rows[0].val_loss, abs=1e-3)
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_epoch():
+    # Wrong labels: the better it learns, the worse it validates.
+    _, result = fitted(epochs=30, patience=2, codes=1 - OTHER_CODES)
+
+    losses = [row.val_loss for row in result.rows]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 30
+    loss, _ = fit.measure(1 - OTHER_CODES, result.outputs)
+    assert loss == pytest.approx(losses[best], rel=1e-4)
+
+
+def test_a_fit_that_diverges_ends_and_is_recorded():
+    broken = INPUTS.copy()
+    broken[5] = np.inf
+    determinism.start(1)
+    built = network.build((3,), 2, NetworkSpec.plain(4, 1))
+    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=9, patience=3)
+
+    result = fit.fit(built, (broken, CODES), (OTHER, OTHER_CODES), settings, 1, name="broken")
+
+    assert result.diverged
+    assert len(result.rows) == 1
+
+
+def test_a_seed_fixes_everything():
+    first, once = fitted(seed=4)
+    weights = first.get_weights()
+    second, again = fitted(seed=4)
+    _, other = fitted(seed=5)
+
+    assert once.rows == again.rows
+    assert all(map(np.array_equal, weights, second.get_weights()))
+    assert once.rows != other.rows

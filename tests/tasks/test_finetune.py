@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from models.candidate import Candidate
+from models.settings import NetworkSpec
+from pipeline.errors import InputError
+from pipeline.executor import InSeries
+from tasks.finetune import FinetuneParams, finetune
+from tests.models import small
+
+SMALL = {
+    "enabled": True,
+    "source": "fonts",
+    "pictures": 200,
+    "swap": 0.2,
+    "source_epochs": 2,
+    "frozen_epochs": 1,
+    "epochs": 2,
+    "learning_rate_factor": 0.1,
+    "patience": 1,
+    "seeds": [1],
+}
+NORMALISED = NetworkSpec(width=4, depth=1, dropout=0.1, l2=0.0, batch_norm=True)
+
+
+def params(**changes):
+    return FinetuneParams.model_validate_json(json.dumps(SMALL | changes))
+
+
+def tuned(folder, development, **changes):
+    out = Candidate.at(folder / "finetune")
+    finetune.function(
+        out=out,
+        development=development,
+        baseline=small.predecessor(folder, "baseline"),
+        search=small.predecessor(folder, "search", enabled=False),
+        regularize=small.predecessor(folder, "regularize", spec=NORMALISED),
+        params=params(**changes),
+        executor=InSeries(),
+    )
+    return out
+
+
+@pytest.mark.parametrize(("make", "source"), [(small.pictures, "fonts"), (small.table, "masked")])
+def test_a_source_task_then_two_phases(tmp_path, make, source):
+    development = make(tmp_path / "development")
+
+    out = tuned(tmp_path, development, source=source)
+
+    fits = out.model.fits.read()
+    assert fits["phase"].unique().tolist() == ["source", "frozen", "unfrozen"]
+    assert fits["fit"].unique().tolist() == [1, 2, 3]
+    target = fits[fits["phase"] != "source"]
+    assert target["epoch"].tolist() == list(range(1, len(target) + 1))
+    rates = fits.groupby("phase")["learning_rate"].first()
+    assert rates["unfrozen"] == pytest.approx(0.1 * rates["frozen"])
+    assert fits[fits["phase"] == "source"]["accuracy"].isna().all() == (source == "masked")
+    record = out.model.record()
+    assert record.fits == 3
+    assert record.epochs == len(fits)
+    seen = {"fonts": 200, "masked": 120}[source]
+    assert record.examples == 2 * seen + len(target) * 120
+    assert "regularize" in record.summary
+    assert sorted(path.name for path in out.model.path.iterdir()) == [
+        "fits.csv",
+        "model.keras",
+        "predictions.npz",
+        "record.json",
+    ]
+
+
+def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
+    import numpy as np
+
+    from models import archive, network, training
+    from models.settings import FitSettings
+    from models.sources import SourceRun, TransferRun, pretrain, transfer
+
+    development = str(small.table(tmp_path / "development").path)
+    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
+    source = tmp_path / "source.keras"
+    pretrain(
+        SourceRun(development, str(source), "masked", NORMALISED, settings, 10, 0.2, 1, "source")
+    )
+    # So slow that the second phase changes nothing either.
+    still = FitSettings(learning_rate=1e-30, batch_size=32, epochs=1, patience=None)
+
+    transfer(
+        TransferRun(development, str(tmp_path), NORMALISED, still, 1, "run", str(source), settings)
+    )
+
+    before = archive.load(source)
+    after = archive.load(tmp_path / "seed-1.keras").get_layer("network")
+    for layer in network.trunk(before):
+        for given, held in zip(
+            layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True
+        ):
+            if given.dtype == np.float32:
+                np.testing.assert_array_equal(given, held)
+    assert len(training.encoded(development).classes) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "advice"),
+    [
+        (small.pictures, "masked", "finetune.source is masked, but the data are pictures: put fon"),
+        (small.table, "fonts", "finetune.source is fonts, but the data are a table: put masked"),
+    ],
+)
+def test_a_source_for_the_other_kind_is_refused(tmp_path, make, source, advice):
+    with pytest.raises(InputError, match=advice):
+        tuned(tmp_path, make(tmp_path / "development"), source=source)
+
+
+def test_switched_off_it_still_writes_its_outputs(tmp_path):
+    out = tuned(tmp_path, None, enabled=False)
+
+    assert out.model.record().enabled is False
+    assert out.metrics.read() == {}
+
+
+def test_the_cost_counts_the_source_and_both_phases():
+    cost = finetune.cost(params(seeds=[1, 2, 3]))
+
+    assert (cost.fits, cost.epochs) == (1 + 2 * 3, 2 + 3 * (1 + 2))
+    assert finetune.cost(params(enabled=False)).fits == 0

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from models import archive
+from models.candidate import Candidate
+from models.settings import NetworkSpec
+from pipeline.executor import InSeries
+from tasks.regularize import RegularizeParams, regularize
+from tests.models import small
+
+SMALL = {
+    "enabled": True,
+    "dropout": 0.3,
+    "l2": 0.001,
+    "batch_norm": True,
+    "epochs": 2,
+    "patience": 1,
+    "seeds": [1],
+}
+
+
+def params(**changes):
+    return RegularizeParams.model_validate_json(json.dumps(SMALL | changes))
+
+
+@pytest.mark.parametrize(("searched", "width"), [(True, 6), (False, 4)])
+def test_the_latest_settings_are_regularised(tmp_path, searched, width):
+    out = Candidate.at(tmp_path / "regularize")
+
+    regularize.function(
+        out=out,
+        development=small.table(tmp_path / "development"),
+        baseline=small.predecessor(tmp_path, "baseline"),
+        search=small.predecessor(
+            tmp_path, "search", enabled=searched, spec=NetworkSpec.plain(6, 1)
+        ),
+        params=params(),
+        executor=InSeries(),
+    )
+
+    settings = out.model.record().settings
+    assert settings["width"] == width
+    assert settings["learning_rate"] == small.SETTINGS.learning_rate
+    network = archive.load(out.model.model).get_layer("network")
+    assert network.get_layer("dropout_0").rate == 0.3
+    assert network.get_layer("norm_0")
+    assert network.get_layer("dense_0").kernel_regularizer.l2 == pytest.approx(0.001)
+    assert ("search" if searched else "baseline") in out.model.record().summary
+
+
+def test_switched_off_it_still_writes_its_outputs(tmp_path):
+    out = Candidate.at(tmp_path / "regularize")
+
+    regularize.function(
+        out=out,
+        development=None,
+        baseline=None,
+        search=None,
+        params=params(enabled=False),
+        executor=InSeries(),
+    )
+
+    assert out.model.record().enabled is False
+    assert out.metrics.read() == {}
+    assert out.curves.read().columns.tolist()[0] == "epoch"
+    assert regularize.cost(params(enabled=False)).fits == 0
