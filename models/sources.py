@@ -103,7 +103,7 @@ def _distortion(side: int, generator: np.random.Generator) -> tuple[float, ...]:
     """Pillow's six numbers: where in the old picture each point of the new one comes from."""
     angle = generator.normal(0, 0.12)
     slant = generator.normal(0, 0.15)
-    across, down = generator.uniform(0.7, 1.15, 2)
+    across, down = generator.uniform((0.6, 0.8), (1.0, 1.1))
     shift = generator.normal(0, 0.04 * side, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.linalg.inv(turn @ np.array([[across, slant], [0.0, down]]))

@@ -27,15 +27,15 @@ PICTURE = Path("docs/dag.svg")
 """The DAG as rendered from the flow; DVC lets no stage depend on dvc.yaml itself."""
 MOST_CELLS, MOST_CLASSES, MOST_COLUMNS = 20, 40, 60
 """Classes of a confusion matrix, rows of recalls and columns of the data that are shown at most."""
-FIGURES = {
-    "accuracy": ("Accuracy", True),
-    "balanced_accuracy": ("Balanced accuracy", True),
-    "macro_f1": ("Macro F1", True),
-    "auc": ("Area under ROC curve", True),
-    "log_loss": ("Log loss, nats", False),
-    "ece": ("Calibration error", True),
+FIGURES: dict[str, tuple[str, int | None]] = {
+    "accuracy": ("Accuracy", None),
+    "balanced_accuracy": ("Balanced accuracy", None),
+    "macro_f1": ("Macro F1", None),
+    "auc": ("Area under ROC curve", 4),
+    "log_loss": ("Log loss, nats", 3),
+    "ece": ("Calibration error", None),
 }
-"""Heading of each holdout figure, and whether it is shown in per cent."""
+"""Heading of each holdout figure, and its digits; None: in per cent, with one digit."""
 LOWER_IS_BETTER = ("log_loss", "ece")
 VARIED = {
     "learning_rate": "learning rate",
@@ -234,7 +234,7 @@ def _curves(results: _Results, validation: str, train: str) -> list[dict[str, An
         mark = None
         if best is not None and best[validation] is not None:
             height = float(best[validation] or 0.0)
-            text = f"best {_loss(height) if loss else _percent(height)}"
+            text = f"lowest {_loss(height)}" if loss else _percent(height)
             mark = ((float(best["epoch"] or 0), height), f"{text}, epoch {best['epoch']:g}")
         kind = "loss" if loss else "accuracy"
         label = f"{name}: {kind} by epoch" + (f"; {mark[1]}" if mark else "")
@@ -298,7 +298,7 @@ def _figures(results: _Results) -> list[dict[str, Any]]:
                 chosen[name],
                 baseline[name],
                 _figure_scale(chosen, baseline, name, shares),
-                in_percent=FIGURES[name][1],
+                FIGURES[name][1],
             ),
         }
         for name in names
@@ -311,7 +311,7 @@ def _figure_scale(
     together = shares if name in shares else [name]
     held = [model[one] for one in together for model in (chosen, baseline)]
     low, high = min(one["low"] for one in held), max(one["high"] for one in held)
-    if FIGURES[name][1]:
+    if name in shares or FIGURES[name][1] is None:
         return _share_axis(low if name in shares else 0.0, high)
     return plots.axis(0.0, high, lambda value: f"{value:.2g}")
 
@@ -331,7 +331,7 @@ def _recalls(results: _Results) -> dict[str, Any]:
         {
             "name": name,
             "examples": sum(results.details.confusion[places[name]]),
-            **_compared(name, chosen[name], baseline[name], scale, in_percent=True),
+            **_compared(name, chosen[name], baseline[name], scale, None),
         }
         for name in shown
     ]
@@ -348,13 +348,11 @@ def _compared(
     chosen: Mapping[str, float],
     baseline: Mapping[str, float],
     scale: plots.Axis,
-    *,
-    in_percent: bool,
+    digits: int | None,
 ) -> dict[str, Any]:
     """One figure of both models, as text and as a drawing."""
-    named = _range if in_percent else _loss_range
     texts = {
-        name: named(one["value"], one["low"], one["high"])
+        name: _range(one["value"], one["low"], one["high"], digits)
         for name, one in (("chosen", chosen), ("baseline", baseline))
     }
     intervals = [
@@ -492,12 +490,11 @@ def _minus(text: str) -> str:
     return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text)
 
 
-def _range(value: float, low: float, high: float) -> str:
-    return f"{_percent(value)} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _loss_range(value: float, low: float, high: float) -> str:
-    return f"{_loss(value)} ({_loss(low)} to {_loss(high)})"
+def _range(value: float, low: float, high: float, digits: int | None = None) -> str:
+    """A value with its interval, in per cent or with so many digits."""
+    if digits is None:
+        return f"{_percent(value)} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _loss(value: float) -> str:

@@ -72,15 +72,21 @@ def _edges(seen: Evidence) -> Iterator[Advice]:
     if not done:
         return
     best = best_trial(done)
-    for name in ("learning_rate", "width", "depth", "batch_size"):
+    directions, reasons = [], []
+    for name, floor in (("learning_rate", 0), ("width", 1), ("depth", 1), ("batch_size", 1)):
         tried = sorted({trial[name] for trial in seen.trials})
-        if len(tried) > 1 and best[name] in (tried[0], tried[-1]):
-            end = "low" if best[name] == tried[0] else "high"
-            yield Advice(
-                f"Widen the search's {name.replace('_', ' ')} on the {end} side.",
-                f"The best trial ({best['trial']}) has the {end}est of {len(tried)} values tried, "
-                f"{best[name]:g}; the best may lie beyond.",
-            )
+        value, words = best[name], name.replace("_", " ")
+        if len(tried) < 2 or value == floor or value not in (tried[0], tried[-1]):
+            continue
+        end = "lower" if value == tried[0] else "higher"
+        directions.append(f"a {end} {words}")
+        reasons.append(f"{value:g} for {words}")
+    if directions:
+        yield Advice(
+            f"Widen the search: {', '.join(directions)}.",
+            f"The best trial ({best['trial']}) lies at the edge of what was tried, with "
+            f"{', '.join(reasons)}; the best may lie beyond.",
+        )
 
 
 def _diverged(seen: Evidence) -> Iterator[Advice]:

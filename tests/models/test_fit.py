@@ -54,7 +54,7 @@ def test_the_order_follows_from_the_seed():
 
 def test_it_learns_and_says_so_in_one_line(caplog):
     with caplog.at_level(logging.INFO, logger="fettle"):
-        built, result = fitted(epochs=15)
+        _, result = fitted(epochs=15)
 
     assert [row.epoch for row in result.rows] == list(range(1, 16))
     assert result.rows[-1].loss < result.rows[0].loss / 2
@@ -66,7 +66,7 @@ def test_it_learns_and_says_so_in_one_line(caplog):
 
 
 def test_outputs_are_what_the_network_gives_without_training():
-    built, result = fitted()
+    built, result = fitted(epochs=1)
 
     np.testing.assert_allclose(result.outputs, built(OTHER, training=False), atol=1e-6)
     np.testing.assert_array_equal(fit.outputs(built, OTHER), result.outputs)
@@ -105,10 +105,10 @@ def test_a_fit_that_diverges_ends_and_is_recorded():
 
 
 def test_a_seed_fixes_everything():
-    first, once = fitted(seed=4)
+    first, once = fitted(seed=4, epochs=1)
     weights = first.get_weights()
-    second, again = fitted(seed=4)
-    _, other = fitted(seed=5)
+    second, again = fitted(seed=4, epochs=1)
+    _, other = fitted(seed=5, epochs=1)
 
     assert once.rows == again.rows
     assert all(map(np.array_equal, weights, second.get_weights()))

@@ -154,7 +154,7 @@ def test_figures_keep_their_bounds_and_ignore_the_order_of_examples(n, classes, 
     shuffled = np.random.default_rng(seed).permutation(n)
     for name, figure in FIGURES.items():
         value = figure(probabilities, labels, metrics.even(n))[0]
-        assert 0 <= value, name
+        assert value >= 0, name
         assert value <= 1 or name == "log_loss", name
         again = figure(probabilities[shuffled], labels[shuffled], metrics.even(n))[0]
         assert again == pytest.approx(value), name

@@ -61,7 +61,9 @@ def test_the_digits_of_a_class_resemble_those_of_the_target(tmp_path):
 
     alike = np.corrcoef(drawn.reshape(10, -1), written.reshape(10, -1))[:10, 10:]
 
-    assert (alike.argmax(axis=1) == np.arange(10)).mean() >= 0.7
+    # A font's digit drawn too small, mirrored or off the centre resembles none.
+    assert alike.diagonal().min() > 0.5
+    assert (alike.argmax(axis=1) == np.arange(10)).mean() >= 0.5
 
 
 def test_swapped_values_stay_in_their_column():

@@ -225,6 +225,13 @@ def test_advice_follows_the_evidence(tmp_path, monkeypatch, accuracies, expected
     assert expected in words(build(tmp_path, monkeypatch, accuracies))
 
 
+def test_advice_on_the_search_names_the_edges(tmp_path, monkeypatch):
+    text = words(build(tmp_path, monkeypatch))
+    # Of the synthetic trials the best has depth 3 of 1 to 3 and batch size 64 of 32 and 64.
+    assert "Widen the search: a higher depth, a higher batch size." in text
+    assert "with 3 for depth, 64 for batch size" in text
+
+
 def test_advice_knows_its_limits(tmp_path, monkeypatch):
     silent = PARAMS.model_copy(update={"gap": 0.9, "recall": 0.0, "ece": 0.9})
     text = words(build(tmp_path / "silent", monkeypatch, params=silent))
