@@ -5,6 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
+from models.evaluation import Chosen
 from pipeline.errors import ExitCode, as_fault
 from pipeline.project import Project
 
@@ -44,11 +45,11 @@ def run(project: Project) -> int:
 
 def result(root: Path) -> list[str]:
     """The chosen model and its holdout accuracy with its interval, and where the report is."""
-    choice = json.loads((root / "artifacts/evaluate/chosen/choice.json").read_text("utf-8"))
+    choice = Chosen(root / "artifacts/evaluate/chosen").choice()
     metrics = json.loads((root / "artifacts/evaluate/metrics.json").read_text("utf-8"))
     accuracy = metrics["chosen"]["accuracy"]
     return [
-        f"chosen: {choice['name']}. {choice['reason']}",
+        f"chosen: {choice.candidate}. {choice.reason}",
         f"accuracy on the holdout ({metrics['n']} examples): {accuracy['value']:.4f} "
         f"(95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})",
         "report: artifacts/report/index.html",

@@ -56,8 +56,8 @@ def gather(
     """Write a candidate from its runs, whose models lie in its folder as `seed-N.keras`.
 
     Keeps the model of the seed with the lowest validation log loss and removes the others.
-    `before` are runs that led to it and count towards its cost alone: trials, a source task; of
-    these, the lines are written where their seed says which fit they were.
+    `before` are runs that led to it, trials or a source task: they are in fits.csv and in the
+    record's counts, but in neither the means nor the predictions.
     Raises FettleError where a run diverged: a mean over the others would be too good.
     """
     _check(runs, stage, settings)

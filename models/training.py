@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -227,10 +227,3 @@ def predict(model: "keras.Model", examples: Examples) -> npt.NDArray[np.float32]
     from models import encode
 
     return encode.run(model, examples)
-
-
-def logits(model: "keras.Model", inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Logits `(n, classes)` float32 of a saved model's network for encoded examples."""
-    from models import fit
-
-    return fit.outputs(model.get_layer("network"), inputs)

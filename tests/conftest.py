@@ -127,6 +127,9 @@ def toy_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine trivial stages in a committed repository, to be copied."""
     template = tmp_path_factory.mktemp("template") / "toy"
     copy_code(template)
+    (template / "models").mkdir()
+    for name in ("evaluation.py", "examples.py"):
+        shutil.copy(ROOT / "models" / name, template / "models" / name)
     for path in (ROOT / "tests" / "toy").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             place = template / path.relative_to(ROOT / "tests" / "toy")

@@ -34,5 +34,5 @@ def evaluate(
     )
     out.metrics.write({"n": 3, "chosen": {"accuracy": figure}, "baseline": {"accuracy": figure}})
     (out.chosen.make() / "choice.json").write_text(
-        json.dumps({"name": "baseline", "reason": reason})
+        json.dumps({"candidate": "baseline", "reason": reason})
     )
