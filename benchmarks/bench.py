@@ -114,9 +114,7 @@ def measure() -> dict[str, float]:
         figures["dvc repro with nothing to do, s"] = repro
         figures["fettle --help, s"] = median(lambda: call(root, "./fettle", "--help"))
         shutil.rmtree(root / "artifacts")
-        figures["run that restores everything, s"] = seconds(
-            lambda: call(root, "./fettle", "run")
-        )
+        figures["run that restores everything, s"] = seconds(lambda: call(root, "./fettle", "run"))
         with tempfile.TemporaryDirectory() as folder:
             empty = empty_stages(Path(folder))
             own = median(lambda: call(empty, dvc, "repro"))

@@ -45,6 +45,8 @@ def predict(path: Path, out: Path | None) -> None:
         np.arange(count, dtype=np.int64),
     )
     start(seed=0)
+    from models.archive import load
+
     probabilities = probabilities_of(load(chosen.model), examples)
     best = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     table = pd.DataFrame({"row": np.arange(1, count + 1), "prediction": best})

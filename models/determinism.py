@@ -6,14 +6,32 @@ the machine has; on one visible core the same two threads take turns.
 """
 
 import os
+import sys
 
 THREADS = 2
 """TensorFlow's threads within and between operations, on every machine."""
 
 
-def quiet() -> None:
-    """Silence the C++ side of TensorFlow; works until TensorFlow is imported."""
+def _import_tensorflow() -> None:
+    """Import TensorFlow without what its C++ side says about drivers it does not need.
+
+    It speaks to the process's stderr before any of its own settings can be heard, once on import
+    and once when it lists devices. An import that fails still raises.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def pin() -> None:
@@ -22,7 +40,7 @@ def pin() -> None:
     Raises RuntimeError where TensorFlow has run something with other settings already: its
     threads cannot be changed then, and results would depend on who came first.
     """
-    quiet()
+    _import_tensorflow()
     import tensorflow as tf
     from threadpoolctl import threadpool_limits
 

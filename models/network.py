@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from models.settings import NetworkSpec
 
@@ -13,27 +14,52 @@ SMALLEST = 4
 """Pictures are halved while both sides have at least this many points."""
 
 
-def build(shape: Sequence[int], outputs: int, spec: NetworkSpec) -> keras.Model:
+def build(shape: Sequence[int], outputs: int, spec: NetworkSpec, seed: int) -> keras.Model:
     """The model "network": `shape` `(d,)` or `(h, w, c)` float32 to `outputs` logits.
 
     Tables get `depth` dense blocks of `width` units; pictures `depth` 3x3 convolutions with
     `width` filters, each followed by max pooling as long as there is something to halve. A block
     is linear, normalised if wished, rectified, pooled, dropped out.
+
+    Weights and dropout follow from `seed` alone. Keras would draw a seed for each of them from
+    Python's global generator, which other threads of a process also draw from: the web socket of
+    a Prefect worker does for its pings, and now and then came between.
     """
+    seeds = _Seeds(seed)
     encoded = keras.Input(tuple(shape), name="input")
     hidden = encoded
     for place in range(spec.depth):
-        hidden = _block(hidden, spec, place)
+        hidden = _block(hidden, spec, place, seeds)
     if len(shape) > 1:
         hidden = keras.layers.Flatten(name="flatten")(hidden)
-    logits = keras.layers.Dense(outputs, kernel_regularizer=_penalty(spec), name=LOGITS)(hidden)
+    logits = keras.layers.Dense(
+        outputs,
+        kernel_initializer=keras.initializers.GlorotUniform(seeds.draw()),
+        kernel_regularizer=_penalty(spec),
+        name=LOGITS,
+    )(hidden)
     return keras.Model(encoded, logits, name="network")
 
 
-def _block(hidden: Any, spec: NetworkSpec, place: int) -> Any:
+class _Seeds:
+    """Independent seeds for the parts of one network."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+
+    def draw(self) -> int:
+        """The next one."""
+        return int(self._generator.integers(2**31))
+
+
+def _block(hidden: Any, spec: NetworkSpec, place: int, seeds: _Seeds) -> Any:
     pictures = len(hidden.shape) > 2
     # The normalisation that follows would take a bias away again.
-    options = {"use_bias": not spec.batch_norm, "kernel_regularizer": _penalty(spec)}
+    options = {
+        "use_bias": not spec.batch_norm,
+        "kernel_initializer": keras.initializers.GlorotUniform(seeds.draw()),
+        "kernel_regularizer": _penalty(spec),
+    }
     if pictures:
         linear = keras.layers.Conv2D(spec.width, 3, padding="same", name=f"conv_{place}", **options)
     else:
@@ -45,7 +71,9 @@ def _block(hidden: Any, spec: NetworkSpec, place: int) -> Any:
     if pictures and min(hidden.shape[1:3]) >= SMALLEST:
         hidden = keras.layers.MaxPooling2D(name=f"pool_{place}")(hidden)
     if spec.dropout:
-        hidden = keras.layers.Dropout(spec.dropout, name=f"dropout_{place}")(hidden)
+        hidden = keras.layers.Dropout(spec.dropout, seed=seeds.draw(), name=f"dropout_{place}")(
+            hidden
+        )
     return hidden
 
 

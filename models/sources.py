@@ -181,7 +181,7 @@ def pretrain(item: SourceRun) -> SourceResult:
 
     task = _fonts(item, data) if item.source == "fonts" else _masked(item, data)
     determinism.start(item.seed)
-    built = network.build(data.shape, task.outputs, item.spec)
+    built = network.build(data.shape, task.outputs, item.spec, item.seed)
     fitted = fit.fit(
         built,
         task.train,

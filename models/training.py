@@ -148,7 +148,7 @@ def train_with(
     determinism.start(item.seed)
     from models import network
 
-    built = network.build(data.shape, len(data.classes), item.spec)
+    built = network.build(data.shape, len(data.classes), item.spec, item.seed)
     phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")

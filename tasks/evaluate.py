@@ -195,9 +195,11 @@ def _test(
 
 
 def _predict(model: Path, examples: Examples, seed: int) -> npt.NDArray[np.float32]:
-    from models import archive, determinism, training
+    from models import determinism, training
 
     determinism.start(seed)
+    from models import archive
+
     return training.predict(archive.load(model), examples)
 
 

@@ -17,7 +17,7 @@ def trained(development, *, seed=1):
     encoder = encode.build(encode.learn(train, development.schema()))
     values, codes = encode.run(encoder, train), train.codes(development.classes())
     spec = NetworkSpec(width=4, depth=2, dropout=0.1, l2=0.01, batch_norm=True)
-    built = network.build(values.shape[1:], 2, spec)
+    built = network.build(values.shape[1:], 2, spec, seed=1)
     settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
     fit.fit(built, (values, codes), (values, codes), settings, seed, name="archive")
     return network.assemble(encoder, built)

@@ -1,3 +1,4 @@
+import random
 import subprocess
 import sys
 
@@ -54,3 +55,33 @@ def test_a_process_that_ran_with_other_threads_is_refused():
     )
 
     assert "call determinism.start before anything else uses TensorFlow" in ended.stderr
+
+
+@pytest.mark.doors
+def test_tensorflow_is_imported_without_a_word():
+    script = "from models import determinism; determinism.pin(); import keras"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_draws_by_other_threads_do_not_show_in_a_network():
+    from models import network
+    from models.settings import NetworkSpec
+
+    spec = NetworkSpec(width=4, depth=2, dropout=0.5, l2=0.0, batch_norm=True)
+
+    def outputs(draws):
+        determinism.start(3)
+        for _ in range(draws):
+            random.random()
+            np.random.random()
+        built = network.build((5,), 2, spec, seed=3)
+        values = np.ones((4, 5), np.float32)
+        return [np.asarray(built(values, training=training)) for training in (False, True)]
+
+    for quiet, disturbed in zip(outputs(0), outputs(1), strict=True):
+        np.testing.assert_array_equal(quiet, disturbed)

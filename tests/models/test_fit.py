@@ -16,7 +16,7 @@ OTHER_CODES = (OTHER[:, 0] > 0).astype(np.int32)
 def fitted(learning_rate=0.01, epochs=3, patience=None, seed=1, l2=0.0, codes=OTHER_CODES):
     determinism.start(seed)
     spec = NetworkSpec(width=8, depth=1, dropout=0.0, l2=l2, batch_norm=False)
-    built = network.build((3,), 2, spec)
+    built = network.build((3,), 2, spec, seed=1)
     settings = FitSettings(
         learning_rate=learning_rate, batch_size=32, epochs=epochs, patience=patience
     )
@@ -95,7 +95,7 @@ def test_a_fit_that_diverges_ends_and_is_recorded():
     broken = INPUTS.copy()
     broken[5] = np.inf
     determinism.start(1)
-    built = network.build((3,), 2, NetworkSpec.plain(4, 1))
+    built = network.build((3,), 2, NetworkSpec.plain(4, 1), seed=1)
     settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=9, patience=3)
 
     result = fit.fit(built, (broken, CODES), (OTHER, OTHER_CODES), settings, 1, name="broken")

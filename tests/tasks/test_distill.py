@@ -39,7 +39,7 @@ def candidate(folder, development, stage, right, certainty):
     trained.write_probabilities(probabilities)
     determinism.start(1)
     encoder = encode.build(encode.learn(development.train(), development.schema()))
-    built = network.build(encoder.output_shape[1:], 2, NetworkSpec.plain(8, 2))
+    built = network.build(encoder.output_shape[1:], 2, NetworkSpec.plain(8, 2), seed=1)
     archive.save(network.assemble(encoder, built), trained.model)
     return trained
 
