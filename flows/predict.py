@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from models.evaluation import Chosen
 
+from models.evaluation import Chosen
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
 from pipeline.params_file import read_raw
@@ -20,12 +20,12 @@ def predict(path: Path, out: Path | None) -> None:
     where no model is chosen yet or the file lacks a column of the training data.
     """
     import pandas as pd
+
     from models.archive import load
     from models.determinism import start
-    from models.training import predict as probabilities_of
-
     from models.examples import Examples
     from models.tables import missing_cells, read_table, typed
+    from models.training import predict as probabilities_of
 
     chosen = Chosen(CHOSEN)
     if not chosen.model.is_file():
@@ -45,7 +45,6 @@ def predict(path: Path, out: Path | None) -> None:
         np.arange(count, dtype=np.int64),
     )
     start(seed=0)
-    from models.archive import load
 
     probabilities = probabilities_of(load(chosen.model), examples)
     best = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
