@@ -25,7 +25,7 @@ run: $(STAMP) ## the whole pipeline on the data params.yaml names
 	./fettle run
 
 test: $(STAMP) ## all tests, as CI runs them
-	$(BIN)/python -B -m pytest
+	$(BIN)/python -B -m pytest --numprocesses 2 --dist worksteal
 
 check: $(STAMP) ## ruff, mypy, and dvc.yaml as rendered
 	$(BIN)/ruff check .
