@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation import Chosen
+from models.examples import Examples
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
 from pipeline.params_file import read_raw
@@ -19,14 +21,6 @@ def predict(path: Path, out: Path | None) -> None:
     Where the file also has the target column, the accuracy is said on stderr. Raises InputError
     where no model is chosen yet or the file lacks a column of the training data.
     """
-    import pandas as pd
-
-    from models.archive import load
-    from models.determinism import start
-    from models.examples import Examples
-    from models.tables import missing_cells, read_table, typed
-    from models.training import predict as probabilities_of
-
     chosen = Chosen(CHOSEN)
     if not chosen.model.is_file():
         raise InputError("No model is chosen yet. Make one with: ./fettle run")
@@ -36,6 +30,10 @@ def predict(path: Path, out: Path | None) -> None:
             f"The chosen model takes pictures of shape {schema.shape}; "
             "fettle predict reads tables. Load it in Python: artifacts/evaluate/chosen/model.keras"
         )
+    import pandas as pd
+
+    from models.tables import missing_cells, read_table, typed
+
     frame = read_table(path)
     missing = read_raw()["ingest"]["missing"]
     count = len(frame)
@@ -46,7 +44,7 @@ def predict(path: Path, out: Path | None) -> None:
     )
     start(seed=0)
 
-    probabilities = probabilities_of(load(chosen.model), examples)
+    probabilities = _probabilities(chosen.model, examples)
     best = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     table = pd.DataFrame({"row": np.arange(1, count + 1), "prediction": best})
     for place, label in enumerate(classes):
@@ -60,6 +58,16 @@ def predict(path: Path, out: Path | None) -> None:
         known = ~missing_cells(frame[schema.target], missing).to_numpy()
         truth = frame[schema.target].astype(str).str.strip().to_numpy(dtype=object)
         _say_accuracy((best == truth)[known])
+
+
+def _probabilities(model: Path, examples: Examples) -> npt.NDArray[np.float32]:
+    from models import determinism, training
+
+    # First of all that uses TensorFlow, like every process of the pipeline.
+    determinism.pin()
+    from models.archive import load
+
+    return training.predict(load(model), examples)
 
 
 def _say_accuracy(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:

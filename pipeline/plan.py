@@ -45,8 +45,9 @@ def _steps(nodes: list[Node], params: Params, repo: Any) -> Iterator[Step]:
     restored: dict[str, Any] = {}
     for node in nodes:
         stage = repo.stage.load_one(name=node.name)
-        reasons = list(_reasons(stage, restored))
         waits_for = [name for name in upstream[node.name] if actions[name] == "run"]
+        remade = tuple(f"artifacts/{name}/" for name in waits_for)
+        reasons = list(_reasons(stage, restored, remade))
         if waits_for:
             reasons.append(f"{_listed(waits_for)} would run before it")
         action: Action = "current"
@@ -63,7 +64,8 @@ def _cost(node: Node, params: Params) -> Cost:
     return node.stage.cost(section)
 
 
-def _reasons(stage: Any, restored: Mapping[str, Any]) -> Iterator[str]:
+def _reasons(stage: Any, restored: Mapping[str, Any], remade: tuple[str, ...]) -> Iterator[str]:
+    """Why the stage is not current, but for inputs in the folders `remade` before it."""
     from dvc.dependency.param import ParamsDependency
 
     known = any(dependency.hash_info for dependency in stage.deps)
@@ -74,18 +76,29 @@ def _reasons(stage: Any, restored: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(dependency, ParamsDependency):
             before = dependency.hash_info.value or {}
             yield from _differences(before, dependency.read_params())
+        elif dependency.def_path.startswith(remade):
+            continue
         elif dependency.def_path in restored:
             if restored[dependency.def_path] != dependency.hash_info:
                 yield f"its input {dependency.def_path} will be another"
         elif status := dependency.status():
             yield _changed_file(dependency.def_path, next(iter(status.values())))
-    for output in stage.outs:
-        if status := output.status():
-            word = {"deleted": "is missing", "modified": "was modified"}
-            state = next(iter(status.values()))
-            yield f"its output {output.def_path} {word.get(state, 'is ' + state)}"
+    yield from _changed_outputs(stage)
     if stage.changed_stage():
         yield "its entry in dvc.yaml changed"
+
+
+def _changed_outputs(stage: Any) -> Iterator[str]:
+    by_state: dict[str, list[str]] = {}
+    for output in stage.outs:
+        for state in output.status().values():
+            word = "changed" if state == "modified" else "missing"
+            by_state.setdefault(word, []).append(output.def_path)
+    for word, paths in by_state.items():
+        verb = "is" if len(paths) == 1 else "are"
+        what = "its output" if len(paths) == 1 else "its outputs"
+        every = len(paths) == len(stage.outs) > 1
+        yield f"all its outputs are {word}" if every else f"{what} {_listed(paths)} {verb} {word}"
 
 
 def _changed_file(path: str, state: str) -> str:
