@@ -42,8 +42,6 @@ def predict(path: Path, out: Path | None) -> None:
         np.full(count, "", dtype=object),
         np.arange(count, dtype=np.int64),
     )
-    start(seed=0)
-
     probabilities = _probabilities(chosen.model, examples)
     best = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     table = pd.DataFrame({"row": np.arange(1, count + 1), "prediction": best})
