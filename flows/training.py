@@ -4,16 +4,15 @@ Read three ways: `fettle run` runs it through Prefect, `fettle render` traces it
 DVC's commands run one stage of it each.
 """
 
+from pipeline.artifacts import Source
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
+from tasks.ingest import ingest
 from tasks.regularize import regularize
 from tasks.report import report
 from tasks.search import search
-
-from pipeline.artifacts import Source
-from tasks.ingest import ingest
 from tasks.split import split
 
 

@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +21,8 @@ log = logging.getLogger("fettle")
 def end_with_parent() -> None:
     """Let this worker end when the process that started it does, even by `kill -9`.
 
-    An orphan waits for ever on a queue whose other end it holds itself. A Ctrl-C reaches the whole
-    foreground group; the parent decides what it means for its workers.
+    An orphan waits for ever on a queue whose other end it holds itself.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
         return
@@ -33,6 +32,23 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Let processes started in the block inherit an ignored SIGINT, from their first line on.
+
+    A Ctrl-C reaches the whole foreground group; what it means for the workers the parent decides.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may change it, and only in its group does a Ctrl-C arrive.
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def timed(function: Callable[[Item], Result], item: Item) -> tuple[Result, dict[str, float]]:
@@ -83,7 +99,8 @@ class ProcessPool:
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=self._prepare,
             )
-        places = {self._pool.submit(function, *call): n for n, call in enumerate(calls)}
+        with _born_deaf():
+            places = {self._pool.submit(function, *call): n for n, call in enumerate(calls)}
         results: list[Any] = [None] * len(calls)
         pending = set(places)
         while pending:

@@ -1,15 +1,14 @@
 """Nine trivial stages: the doors without any model."""
 
+from pipeline.artifacts import Source
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
+from tasks.ingest import ingest
 from tasks.regularize import regularize
 from tasks.report import report
 from tasks.search import search
-
-from pipeline.artifacts import Source
-from tasks.ingest import ingest
 from tasks.split import split
 
 
