@@ -7,6 +7,7 @@ those (`files=` of `pipeline.declaration.stage`).
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("flows", "tasks", "pipeline", "models")
@@ -29,7 +30,7 @@ def closure(module: str, root: Path) -> list[str]:
         if name in found or path is None:
             continue
         found[name] = path
-        waiting.extend(_imports(name, path))
+        waiting.extend(_imports(name, path.read_bytes()))
     return sorted({path.relative_to(root).as_posix() for path in found.values()})
 
 
@@ -51,8 +52,14 @@ def _file(module: str, root: Path) -> Path | None:
     return None
 
 
-def _imports(module: str, path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+@cache
+def _imports(module: str, source: bytes) -> tuple[str, ...]:
+    """Remembered by content: nine closures share most of their files."""
+    return tuple(_named(module, ast.parse(source, filename=module)))
+
+
+def _named(module: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _with_parents(alias.name)
