@@ -128,7 +128,8 @@ def mend_lock(root: Path) -> str | None:
             "(git checkout --ours dvc.lock) and run again."
         )
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        # The parser in C: the lock is long, and only its shape matters here.
+        content = YAML(typ="safe").load(text)
         COMPILED_LOCKFILE_SCHEMA(content)
     except (YAMLError, Invalid):
         aside = root / ".fettle" / "dvc.lock.damaged"
