@@ -18,6 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from models import scores
+from models.curves import Epoch
 from models.encode import BATCH
 from models.settings import FitSettings
 from pipeline.clock import span
@@ -59,24 +60,10 @@ CLASSIFY = Objective(_cross_entropy, accuracy, measure)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One epoch of a fit; the fields are columns of fits.csv."""
-
-    epoch: int
-    loss: float
-    """What was minimised, penalties included: the mean over the epoch's batches."""
-    accuracy: float | None
-    val_loss: float
-    """By `Objective.measure`: without penalties, after the epoch."""
-    val_accuracy: float | None
-    learning_rate: float
-
-
-@dataclass(frozen=True)
 class Fitted:
     """What a fit leaves beside the network, which it changes in place."""
 
-    rows: tuple[Row, ...]
+    epochs: tuple[Epoch, ...]
     outputs: npt.NDArray[np.float32]
     """Validation outputs `(n, k)` of the final weights."""
     diverged: bool
@@ -84,7 +71,7 @@ class Fitted:
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Validates after every epoch, keeps the rows, ends a fit whose loss is not finite.
+    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite.
 
     Stands before EarlyStopping, which finds `val_loss` in the shared logs.
     """
@@ -93,7 +80,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.validate = validate
         self.rate = rate
-        self.rows: list[Row] = []
+        self.epochs: list[Epoch] = []
         self.diverged = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -104,8 +91,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
             # EarlyStopping must not take a missing number for the best.
             logs["val_loss"] = math.inf
-        self.rows.append(
-            Row(
+        self.epochs.append(
+            Epoch(
                 epoch + 1,
                 _short(logs["loss"]),
                 _short(logs["accuracy"]) if "accuracy" in logs else None,
@@ -189,12 +176,12 @@ def fit(
             verbose=0,
         )
         outputs = forward(validation[0])
-    fitted = Fitted(tuple(watch.rows), outputs, watch.diverged)
+    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged)
     loss, right = objective.measure(validation[1], outputs)
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
         name,
-        len(fitted.rows),
+        len(fitted.epochs),
         loss,
         "" if right is None else f", accuracy {right:.4f}",
         ", diverged" if fitted.diverged else "",

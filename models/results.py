@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.candidate import Candidate, Record, Trained
-from models.training import Line, Run
+from models.curves import Epoch
+from models.training import Run
 from pipeline.errors import FettleError
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _fits(runs: Sequence[Run]) -> "pd.DataFrame":
 
     every = [fit for run in runs for fit in run.lines]
     rows = [{"fit": place, **asdict(line)} for place, fit in enumerate(every, 1) for line in fit]
-    return pd.DataFrame(rows, columns=["fit", *[field.name for field in fields(Line)]])
+    figures = [field.name for field in fields(Epoch)]
+    return pd.DataFrame(rows, columns=["fit", "phase", "seed", *figures])
 
 
 def _curves(runs: Sequence[Run]) -> "pd.DataFrame":

@@ -5,6 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from pipeline.declaration import Cost
+from pipeline.params import Section
+
 
 def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(values)) != len(values):
@@ -61,3 +64,21 @@ class FitSettings(_Settings):
     patience: Patience | None
     """Epochs without a better validation loss until the fit ends and the weights of its best
     epoch are restored; None: all epochs are trained and the last weights kept."""
+
+
+class Retraining(Section):
+    """What the sections of stages share that train one network for each seed, if switched on."""
+
+    enabled: bool
+    """Whether to train at all."""
+    epochs: Epochs
+    """At the most."""
+    patience: Patience
+    """Epochs without a better validation loss until a fit ends with its best weights."""
+    seeds: Seeds
+    """One fit for each."""
+
+    def cost(self) -> Cost:
+        """A fit for each seed."""
+        fits = len(self.seeds) * self.enabled
+        return Cost(fits=fits, epochs=fits * self.epochs)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from models import determinism, training
+from models import curves, determinism, training
+from models.curves import Line
 from models.examples import Development, Examples
 from models.settings import FitSettings, NetworkSpec
 
@@ -168,7 +169,7 @@ class SourceRun:
 class SourceResult:
     """What the source task's piece gives back."""
 
-    lines: tuple[training.Line, ...]
+    lines: tuple[Line, ...]
     examples: int
     """Training examples seen."""
     diverged: bool
@@ -192,7 +193,7 @@ def pretrain(item: SourceRun) -> SourceResult:
         objective=task.objective,
     )
     archive.save(network.clean(built), Path(item.model))
-    [lines] = training.lines([("source", fitted)], item.seed)
+    [lines] = curves.lines([("source", fitted.epochs)], item.seed)
     return SourceResult(lines, len(lines) * len(task.train[0]), fitted.diverged)
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models import determinism, scores
+from models import curves, determinism, scores
+from models.curves import Line
 from models.examples import Development, Examples, Schema
 from models.settings import FitSettings, NetworkSpec
+from pipeline.executor import Executor
 
 if TYPE_CHECKING:
     import keras
@@ -83,20 +85,6 @@ def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encod
 
 
 @dataclass(frozen=True)
-class Line:
-    """One row of fits.csv but for the number of the fit."""
-
-    phase: str
-    seed: int
-    epoch: int
-    loss: float
-    accuracy: float | None
-    val_loss: float
-    val_accuracy: float | None
-    learning_rate: float
-
-
-@dataclass(frozen=True)
 class Run:
     """What a piece that trained a network gives back."""
 
@@ -132,6 +120,23 @@ class SeedRun:
     seed: int
     name: str
     """For the log."""
+
+
+def train_seeds(
+    executor: Executor,
+    development: Development,
+    folder: Path,
+    spec: NetworkSpec,
+    settings: FitSettings,
+    seeds: Sequence[int],
+    stage: str,
+) -> list[Run]:
+    """One network from scratch for each seed, in their order; the models lie in `folder`."""
+    items = [
+        SeedRun(str(development.path), str(folder), spec, settings, seed, f"{stage} seed {seed}")
+        for seed in seeds
+    ]
+    return executor.map(train, items, [item.name for item in items])
 
 
 def train(item: SeedRun) -> Run:
@@ -172,37 +177,13 @@ def fit_plainly(
     return [("train", fitted)]
 
 
-def lines(phases: "Sequence[tuple[str, Fitted]]", seed: int) -> tuple[tuple[Line, ...], ...]:
-    """The rows of several fits of one network, their epochs counted on."""
-    before = 0
-    numbered = []
-    for phase, fitted in phases:
-        numbered.append(
-            tuple(
-                Line(
-                    phase,
-                    seed,
-                    before + row.epoch,
-                    row.loss,
-                    row.accuracy,
-                    row.val_loss,
-                    row.val_accuracy,
-                    row.learning_rate,
-                )
-                for row in fitted.rows
-            )
-        )
-        before += len(fitted.rows)
-    return tuple(numbered)
-
-
 def _run(
     network: "keras.Model", data: Encoded, seed: int, phases: "Sequence[tuple[str, Fitted]]"
 ) -> Run:
     from models import count
 
     probabilities = scores.softmax(phases[-1][1].outputs)
-    numbered = lines(phases, seed)
+    numbered = curves.lines([(phase, fitted.epochs) for phase, fitted in phases], seed)
     return Run(
         seed,
         numbered,

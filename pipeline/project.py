@@ -64,7 +64,7 @@ def read_source() -> Source:
 @cache
 def _code(root: Path) -> Snapshot:
     """Once a process: a second look could miss an edit made after the first import."""
-    return snapshot.of_code(root, [render.LOCK_FILE, render.DVC_YAML.as_posix(), *_templates(root)])
+    return snapshot.of_code(root, [*render.RUNTIME, render.DVC_YAML.as_posix(), *_templates(root)])
 
 
 def _templates(root: Path) -> list[str]:

@@ -14,7 +14,8 @@ from pipeline.errors import InputError
 from pipeline.graph import Node
 
 DVC_YAML = Path("dvc.yaml")
-LOCK_FILE = "requirements.lock"
+RUNTIME = ("fettle", "requirements.lock")
+"""What every result depends on: the launcher says how a process computes, the lock with what."""
 
 HEADER = """\
 # Rendered from flows/training.py by `./fettle render`. Not to be edited: change the flow, a task's
@@ -35,10 +36,10 @@ def render(nodes: list[Node], root: Path) -> str:
 
 
 def dependencies(node: Node, root: Path) -> list[str]:
-    """Everything the stage's result depends on besides its params: inputs, code, lock file."""
+    """Everything the stage's result depends on besides its params: inputs, code, runtime."""
     code = closure(node.stage.module, root)
     inputs = [path.as_posix() for path in node.reads()]
-    return [*inputs, *sorted({*code, *node.stage.files}), LOCK_FILE]
+    return [*inputs, *sorted({*code, *node.stage.files}), *RUNTIME]
 
 
 def check(text: str, root: Path) -> None:

@@ -42,14 +42,9 @@ def baseline(
         epochs=params.epochs,
         patience=None,
     )
-    folder = out.model.make()
-    items = [
-        training.SeedRun(
-            str(development.path), str(folder), spec, settings, seed, f"baseline seed {seed}"
-        )
-        for seed in params.seeds
-    ]
-    runs = executor.map(training.train, items, [item.name for item in items])
+    runs = training.train_seeds(
+        executor, development, out.model.make(), spec, settings, params.seeds, "baseline"
+    )
     [measured] = executor.map(yardsticks.predict, [str(development.path)], ["baseline yardsticks"])
     out.yardsticks.write(measured)
     results.gather(

@@ -10,24 +10,19 @@ from models.examples import Development
 from models.settings import (
     BatchSize,
     Depth,
-    Epochs,
     FitSettings,
     NetworkSpec,
-    Patience,
     Rate,
-    Seeds,
+    Retraining,
     Width,
 )
-from pipeline.declaration import Cost, stage
+from pipeline.declaration import stage
 from pipeline.executor import Executor
-from pipeline.params import Section
 
 
-class DistillParams(Section):
+class DistillParams(Retraining):
     """The section `distill`."""
 
-    enabled: bool
-    """Whether to distil at all."""
     width: Width
     """Of the student."""
     depth: Depth
@@ -40,20 +35,9 @@ class DistillParams(Section):
     """Adam's."""
     batch_size: BatchSize
     """Examples per step."""
-    epochs: Epochs
-    """At the most."""
-    patience: Patience
-    """Epochs without a better validation loss until a fit ends with its best weights."""
-    seeds: Seeds
-    """One student for each."""
 
 
-def _cost(params: DistillParams) -> Cost:
-    fits = len(params.seeds) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.epochs)
-
-
-@stage(cost=_cost)
+@stage(cost=DistillParams.cost)
 def distill(
     out: Candidate,
     development: Development,

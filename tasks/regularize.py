@@ -5,37 +5,23 @@ from pydantic import Field
 from models import results, training
 from models.candidate import Candidate, Trained
 from models.examples import Development
-from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Seeds
-from pipeline.declaration import Cost, stage
+from models.settings import FitSettings, NetworkSpec, Retraining
+from pipeline.declaration import stage
 from pipeline.executor import Executor
-from pipeline.params import Section
 
 
-class RegularizeParams(Section):
+class RegularizeParams(Retraining):
     """The section `regularize`."""
 
-    enabled: bool
-    """Whether to regularise at all."""
     dropout: float = Field(ge=0, lt=1)
     """Fraction dropped after every block (Srivastava et al., 2014)."""
     l2: float = Field(ge=0, le=1)
     """Weight of the squared kernels in the loss."""
     batch_norm: bool
     """Whether blocks are normalised (Ioffe and Szegedy, 2015)."""
-    epochs: Epochs
-    """At the most."""
-    patience: Patience
-    """Epochs without a better validation loss until a fit ends with its best weights."""
-    seeds: Seeds
-    """One fit for each."""
 
 
-def _cost(params: RegularizeParams) -> Cost:
-    fits = len(params.seeds) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.epochs)
-
-
-@stage(cost=_cost)
+@stage(cost=RegularizeParams.cost)
 def regularize(
     out: Candidate,
     development: Development,
@@ -55,14 +41,9 @@ def regularize(
     settings = FitSettings.of(start.settings).model_copy(
         update={"epochs": params.epochs, "patience": params.patience}
     )
-    folder = out.model.make()
-    items = [
-        training.SeedRun(
-            str(development.path), str(folder), spec, settings, seed, f"regularize seed {seed}"
-        )
-        for seed in params.seeds
-    ]
-    runs = executor.map(training.train, items, [item.name for item in items])
+    runs = training.train_seeds(
+        executor, development, out.model.make(), spec, settings, params.seeds, "regularize"
+    )
     results.gather(
         out,
         runs,

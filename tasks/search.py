@@ -98,17 +98,12 @@ def search(
         results.switched_off(out, "search")
         out.trials.write(_table([]))
         return
-    folder = out.model.make()
     trials, tried = _try(development, params, executor)
     best = _best(trials)
     shape, settings = _settings(best.values, params)
-    items = [
-        training.SeedRun(
-            str(development.path), str(folder), shape, settings, seed, f"search seed {seed}"
-        )
-        for seed in params.seeds
-    ]
-    runs = executor.map(training.train, items, [item.name for item in items])
+    runs = training.train_seeds(
+        executor, development, out.model.make(), shape, settings, params.seeds, "search"
+    )
     out.trials.write(_table(trials))
     results.gather(
         out,

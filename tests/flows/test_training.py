@@ -61,11 +61,13 @@ def test_what_is_rendered_depends_on_the_code_and_the_path_alone(nodes: dict[str
     assert added == {"      - data/own.csv"}
 
 
-def test_every_stage_depends_on_its_code_and_the_lock_file(nodes: dict[str, Node]) -> None:
+def test_every_stage_depends_on_its_code_the_launcher_and_the_lock_file(
+    nodes: dict[str, Node],
+) -> None:
     for name, node in nodes.items():
         found = dependencies(node, ROOT)
         assert f"tasks/{name}.py" in found
-        assert "requirements.lock" in found
+        assert {"fettle", "requirements.lock"} <= set(found)
         others = {f"tasks/{other}.py" for other in nodes if other != name}
         assert not others & set(found), "a task must not import another"
 

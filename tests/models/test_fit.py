@@ -56,12 +56,12 @@ def test_it_learns_and_says_so_in_one_line(caplog):
     with caplog.at_level(logging.INFO, logger="fettle"):
         _, result = fitted(epochs=15)
 
-    assert [row.epoch for row in result.rows] == list(range(1, 16))
-    assert result.rows[-1].loss < result.rows[0].loss / 2
-    assert result.rows[-1].val_accuracy > 0.9
+    assert [row.epoch for row in result.epochs] == list(range(1, 16))
+    assert result.epochs[-1].loss < result.epochs[0].loss / 2
+    assert result.epochs[-1].val_accuracy > 0.9
     assert [record.message for record in caplog.records] == [
-        f"seed 1: 15 epochs, validation loss {result.rows[-1].val_loss:.4f}, "
-        f"accuracy {result.rows[-1].val_accuracy:.4f}"
+        f"seed 1: 15 epochs, validation loss {result.epochs[-1].val_loss:.4f}, "
+        f"accuracy {result.epochs[-1].val_accuracy:.4f}"
     ]
 
 
@@ -76,15 +76,15 @@ def test_validation_loss_holds_no_penalty():
     _, plain = fitted(epochs=1, learning_rate=1e-6)
     _, penalised = fitted(epochs=1, learning_rate=1e-6, l2=1.0)
 
-    assert penalised.rows[0].loss > plain.rows[0].loss + 0.5
-    assert penalised.rows[0].val_loss == pytest.approx(plain.rows[0].val_loss, abs=1e-3)
+    assert penalised.epochs[0].loss > plain.epochs[0].loss + 0.5
+    assert penalised.epochs[0].val_loss == pytest.approx(plain.epochs[0].val_loss, abs=1e-3)
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_epoch():
     # Wrong labels: the better it learns, the worse it validates.
     _, result = fitted(epochs=30, patience=2, codes=1 - OTHER_CODES)
 
-    losses = [row.val_loss for row in result.rows]
+    losses = [row.val_loss for row in result.epochs]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30
     loss, _ = fit.measure(1 - OTHER_CODES, result.outputs)
@@ -101,7 +101,7 @@ def test_a_fit_that_diverges_ends_and_is_recorded():
     result = fit.fit(built, (broken, CODES), (OTHER, OTHER_CODES), settings, 1, name="broken")
 
     assert result.diverged
-    assert len(result.rows) == 1
+    assert len(result.epochs) == 1
 
 
 def test_a_seed_fixes_everything():
@@ -110,6 +110,6 @@ def test_a_seed_fixes_everything():
     second, again = fitted(seed=4, epochs=1)
     _, other = fitted(seed=5, epochs=1)
 
-    assert once.rows == again.rows
+    assert once.epochs == again.epochs
     assert all(map(np.array_equal, weights, second.get_weights()))
-    assert once.rows != other.rows
+    assert once.epochs != other.epochs
