@@ -13,9 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import EnvironmentFault, InputError
-
-LOCK = Path("dvc.lock")
+from pipeline import mend
+from pipeline.errors import EnvironmentFault
 
 
 class Found(Enum):
@@ -37,7 +36,8 @@ class Memory:
 
         # Its progress bars and hints would go between the lines of the run.
         logging.getLogger("dvc").setLevel(logging.ERROR)
-        mend_lock(root)
+        mend.dvc_lock(root)
+        mend.rwlock(root)
         self.repo: Any = Repo(str(root))
 
     def recall_or_run(self, name: str, body: Callable[[], None]) -> Found:
@@ -105,35 +105,3 @@ def busy(name: str, error: Exception) -> EnvironmentFault:
         f"{name}: another process is working in this repository.\n{error}\n"
         "Wait for it to end, or stop it, and run again."
     )
-
-
-def mend_lock(root: Path) -> str | None:
-    """Set aside a dvc.lock that a crash left empty or torn; return what was done, if anything.
-
-    DVC writes the file in place, and refuses to start with half of it. Nothing is lost: each
-    stage is found in the run cache by its inputs, and written anew.
-    """
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-    from voluptuous import Invalid
-
-    path = root / LOCK
-    if not path.exists():
-        return None
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-        raise InputError(
-            "dvc.lock holds an unresolved merge. Take either side "
-            "(git checkout --ours dvc.lock) and run again."
-        )
-    try:
-        # The parser in C: the lock is long, and only its shape matters here.
-        content = YAML(typ="safe").load(text)
-        COMPILED_LOCKFILE_SCHEMA(content)
-    except (YAMLError, Invalid):
-        aside = root / ".fettle" / "dvc.lock.damaged"
-        aside.parent.mkdir(exist_ok=True)
-        path.replace(aside)
-        return f"dvc.lock was empty or torn; set aside as {aside.relative_to(root)}"
-    return None

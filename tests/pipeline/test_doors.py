@@ -151,6 +151,16 @@ def test_an_edit_before_a_later_stage_stops_the_run_there(toy: Checkout) -> None
     assert (toy.root / "artifacts/distill/text/text.txt").read_text() == "finet at 4.0"
 
 
+@pytest.mark.parametrize("torn", ["", '{"write": {"a'])
+def test_a_torn_list_of_readers_and_writers_is_no_obstacle(toy: Checkout, torn: str) -> None:
+    toy.fettle("run")
+    (toy.root / ".dvc" / "tmp" / "rwlock").write_text(torn)
+    toy.replace("params.yaml", "temperature: 4.0", "temperature: 3.75")
+    output = toy.fettle("run")
+    assert "rwlock was torn; removed" in output
+    assert "Ran distill, evaluate, report" in output
+
+
 @pytest.mark.parametrize("torn", ["", "schema: '2.0'\nstages:\n  ingest:\n    cm"])
 def test_a_torn_lock_is_mended_from_the_run_cache(toy: Checkout, torn: str) -> None:
     toy.fettle("run")
