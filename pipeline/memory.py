@@ -15,6 +15,8 @@ from typing import Any
 
 from pipeline import mend
 from pipeline.errors import EnvironmentFault
+from pipeline.mend import LOCK
+from pipeline.render import DVC_YAML
 
 
 class Found(Enum):
@@ -39,6 +41,8 @@ class Memory:
         mend.dvc_lock(root)
         mend.rwlock(root)
         self.repo: Any = Repo(str(root))
+        self._root = root
+        self._parsed: tuple[list[tuple[int, int] | None], Any] | None = None
 
     def recall_or_run(self, name: str, body: Callable[[], None]) -> Found:
         """Leave the outputs of stage `name` in place, running `body` only where it must.
@@ -50,7 +54,7 @@ class Memory:
 
         try:
             with lock_repo(self.repo):
-                stage = self.repo.stage.load_one(name=name)
+                stage = self._load(name)
                 if not stage.changed():
                     return Found.CURRENT
                 if self._restore(stage):
@@ -62,6 +66,18 @@ class Memory:
                 return Found.RAN
         except LockError as error:
             raise busy(name, error) from None
+
+    def _load(self, name: str) -> Any:
+        """A new DVC stage; dvc.yaml and dvc.lock are parsed again only when they changed.
+
+        Called in the repository's lock. DVC itself parses both for every stage, in pure Python.
+        """
+        from dvc.dvcfile import load_file
+
+        now = [_stamp(self._root / path) for path in (DVC_YAML, LOCK)]
+        if self._parsed is None or self._parsed[0] != now:
+            self._parsed = now, load_file(self.repo, str(self._root / DVC_YAML)).stages
+        return self._parsed[1][name]
 
     def _restore(self, stage: Any) -> bool:
         from dvc.stage.cache import RunCacheNotFoundError
@@ -97,6 +113,14 @@ class Memory:
         stage.save()
         stage.commit()
         stage.dump(update_pipeline=False)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What a write changes; None where there is no such file."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def busy(name: str, error: Exception) -> EnvironmentFault:
