@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -22,6 +23,8 @@ from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault
 
 HOST = "127.0.0.1"
+ROOM_MIB = 10
+"""Free disk in MiB below which a new server has no room for its data base."""
 START_SECONDS = 120
 """How long a server may take to answer for the first time; about 10 s is usual."""
 
@@ -229,8 +232,14 @@ def _await_answer(server: Server, root: Path) -> None:
     while not answers(server.api_url):
         if find(root) is None or time.monotonic() > deadline:
             raise EnvironmentFault(
-                "The project's Prefect server does not come up. What it printed: "
+                f"The project's Prefect server does not come up{_no_room(root)}. What it printed: "
                 ".fettle/server.log\nTry again, or use a server of your own: "
                 "PREFECT_API_URL=http://…/api ./fettle run"
             )
         time.sleep(0.1)
+
+
+def _no_room(root: Path) -> str:
+    """The commonest reason, which its log tells as an error of its data base."""
+    free = shutil.disk_usage(root).free / 2**20
+    return f": the disk is full ({free:.1f} MiB free)" if free < ROOM_MIB else ""
