@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,31 @@ from pipeline.params_file import PARAMS, read_raw
 DATA = Path("data")
 
 
-def init(path: Path, target: str, ignore: list[str]) -> None:
+@dataclass(frozen=True)
+class Parting:
+    """By which columns the examples are parted; at most one of the three is given."""
+
+    group: str | None
+    time: list[str]
+    part: str | None
+
+    def not_features(self) -> list[str]:
+        """Columns that say where a row belongs, and nothing about new rows."""
+        return [column for column in (self.group, self.part) if column is not None]
+
+    def section(self) -> dict[str, Any]:
+        """The values of params.yaml's section split that follow."""
+        method = "time" if self.time else "column" if self.part else "stratified"
+        return {
+            "method": method,
+            "group": self.group,
+            "time": self.time,
+            "gap": 0,
+            "part": self.part,
+        }
+
+
+def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
     """Read the file at `path`, say what was understood, track it with DVC and set params.yaml.
 
     A file outside data/ is copied there. Nothing is changed where the file cannot be learned from:
@@ -25,16 +50,21 @@ def init(path: Path, target: str, ignore: list[str]) -> None:
     """
     from tasks.ingest import IngestParams, read_examples_file
 
+    ignore = list(dict.fromkeys([*ignore, *parting.not_features()]))
     raw = read_raw()["ingest"]
     params = IngestParams(
         path=str(path), target=target, ignore=tuple(ignore), missing=tuple(raw["missing"])
     )
-    _, _, profile = read_examples_file(path, params)
+    read = read_examples_file(path, params)
+    known = [*read.examples.features, *read.aside]
+    for name in parting.time:
+        if name not in known:
+            raise InputError(f"{path}: there is no time column {name!r}. There are: {known}.")
     place = _into_data(path)
     _track(place)
-    _set_params(place, target, ignore)
+    _set_params(place, target, ignore, parting)
     _render()
-    for line in _understood(place, profile):
+    for line in _understood(place, read.profile):
         print(line)
 
 
@@ -64,12 +94,13 @@ def _track(place: Path) -> None:
         raise EnvironmentFault(f"dvc add {place} failed:\n{done.stderr.strip()}")
 
 
-def _set_params(place: Path, target: str, ignore: list[str]) -> None:
+def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 100
     content: Any = yaml.load(PARAMS)
     content["ingest"] |= {"path": place.as_posix(), "target": target, "ignore": ignore}
+    content["split"] |= parting.section()
     # Drawn digits teach nothing about a table's columns; its own rows do.
     content["finetune"]["source"] = "masked"
     with replacing(PARAMS) as temporary:

@@ -76,6 +76,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="a column that is no feature, an id for instance; may be given again",
     )
+    parting = init.add_mutually_exclusive_group()
+    parting.add_argument(
+        "--group", metavar="COLUMN", help="rows with one value of it stay on one side: a patient"
+    )
+    parting.add_argument(
+        "--time",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="the past trains, the future tests; again for finer columns; stays a feature",
+    )
+    parting.add_argument(
+        "--part", metavar="COLUMN", help="it says train, validation or test for every row"
+    )
     command("plan", _plan, "say which stages would run, and why")
     command("run", _run, "run what has to run, as a Prefect flow")
     command("status", _status, "show what is in place, what it took and where the results are")
@@ -149,9 +163,10 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from flows.init import init
+    from flows.init import Parting, init
 
-    init(_where_user_stands(options.path), options.target, options.ignore)
+    parting = Parting(options.group, options.time, options.part)
+    init(_where_user_stands(options.path), options.target, options.ignore, parting)
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -128,13 +128,33 @@ def read_examples(schema: Schema, folder: Path, name: str) -> Examples:
     )
 
 
-class Table(Folder):
-    """All examples as `ingest` read and typed them: schema.json, and examples.parquet or .npz."""
+Texts = dict[str, npt.NDArray[np.object_]]
+"""Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 
-    def write(self, examples: Examples, schema: Schema) -> None:
-        """Write the examples with their schema."""
+
+class Table(Folder):
+    """All examples as `ingest` read and typed them: schema.json, and examples.parquet or .npz.
+
+    Beside them aside.parquet: columns that no model sees, by which `split` may part the examples.
+    """
+
+    def write(self, examples: Examples, schema: Schema, aside: Texts | None = None) -> None:
+        """Write the examples with their schema and the columns set aside."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         _write_schema(schema, self.make())
         write_examples(examples, schema, self.path, "examples")
+        texts = {name: pa.array(values, type=pa.string()) for name, values in (aside or {}).items()}
+        with replacing(self.path / "aside.parquet") as temporary:
+            pq.write_table(pa.table(texts), temporary, compression="zstd")
+
+    def aside(self) -> Texts:
+        """The columns that are not features."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.path / "aside.parquet")
+        return {name: table[name].to_numpy().astype(object) for name in table.column_names}
 
     def read(self) -> tuple[Examples, Schema]:
         """The examples and their schema."""

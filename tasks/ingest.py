@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.examples import PICTURE, Column, Examples, Schema, Table
+from models.examples import PICTURE, Column, Examples, Schema, Table, Texts
 from pipeline.artifacts import Bundle, Json, Source
 from pipeline.declaration import stage
 from pipeline.errors import InputError
@@ -47,16 +47,26 @@ def ingest(out: Ingested, source: Source, params: IngestParams) -> None:
     Raises InputError, naming file and column, where nothing can be learned from them.
     """
     if params.path is None:
-        examples, schema, profile = _digits(params.target)
+        read = _digits(params.target)
     else:
-        examples, schema, profile = read_examples_file(source.path, params)
-    _require_classes(examples, profile["source"], schema.target)
-    out.table.write(examples, schema)
-    out.profile.write(profile)
+        read = read_examples_file(source.path, params)
+    _require_classes(read.examples, read.profile["source"], read.schema.target)
+    out.table.write(read.examples, read.schema, read.aside)
+    out.profile.write(read.profile)
 
 
-def read_examples_file(path: Path, params: IngestParams) -> tuple[Examples, Schema, dict[str, Any]]:
-    """Examples, schema and profile of a CSV or Parquet file; raises InputError."""
+@dataclass(frozen=True)
+class Read:
+    """What was understood of the raw data."""
+
+    examples: Examples
+    schema: Schema
+    aside: Texts
+    profile: dict[str, Any]
+
+
+def read_examples_file(path: Path, params: IngestParams) -> Read:
+    """What a table's file holds; raises InputError."""
     from models.tables import infer, missing_cells, read_table, require_columns, typed
 
     frame = read_table(path)
@@ -89,10 +99,19 @@ def read_examples_file(path: Path, params: IngestParams) -> tuple[Examples, Sche
         for fact in facts
         if fact["type"] == "categorical" and fact["distinct"] > max(50, len(rows) // 2)
     ]
-    return examples, schema, _profile(path.as_posix(), schema, examples, facts, params, notes)
+    aside = {
+        name: frame[name]
+        .astype(str)
+        .str.strip()
+        .mask(missing_cells(frame[name], params.missing), "")
+        .to_numpy(dtype=object)
+        for name in params.ignore
+    }
+    profile = _profile(path.as_posix(), schema, examples, facts, params, notes)
+    return Read(examples, schema, aside, profile)
 
 
-def _digits(target: str) -> tuple[Examples, Schema, dict[str, Any]]:
+def _digits(target: str) -> Read:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -107,7 +126,7 @@ def _digits(target: str) -> tuple[Examples, Schema, dict[str, Any]]:
         shape=tuple(int(size) for size in pictures.shape[1:]),
     )
     profile = _profile("scikit-learn's digits", schema, examples, [], None, [])
-    return examples, schema, profile
+    return Read(examples, schema, {}, profile)
 
 
 def _profile(

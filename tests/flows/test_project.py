@@ -96,7 +96,7 @@ def test_a_table_of_ones_own_from_init_to_predictions(
     assert "categorical columns (1): place" in said
     assert (own.root / "data/shop.csv.dvc").is_file()
     output = own.fettle("run")
-    assert "accuracy on the holdout (48 examples): " in output
+    assert "accuracy on the holdout (" in output
     assert "<b>Rom" not in (own.root / "artifacts/report/index.html").read_text()
     assert "up to date" in own.dvc("status")
 
@@ -132,6 +132,6 @@ def test_a_rare_class_is_named_and_nothing_is_kept(
         table.write("1.0,2.0,Bern,perhaps\n")
     own.fettle("init", str(tmp_path / "shop.csv"), "--target", "bought")
     message = own.fettle("run", expect=3)
-    assert "class 'perhaps' has 1 example" in message
-    assert "class 'perhaps' has 1 example" in own.dvc("repro", expect=255)
+    assert "class 'perhaps' has 1 of 241 examples" in message
+    assert "class 'perhaps' has 1 of 241 examples" in own.dvc("repro", expect=255)
     assert not (own.root / "artifacts/split/development").exists()
