@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from models.findings import Finding
 from models.tables import TABLE_ENDINGS
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault, InputError
@@ -48,12 +50,13 @@ def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
     A file outside data/ is copied there. Nothing is changed where the file cannot be learned from:
     InputError is raised first.
     """
+    from models import findings
     from tasks.ingest import IngestParams, read_examples_file
 
     ignore = list(dict.fromkeys([*ignore, *parting.not_features()]))
     raw = read_raw()["ingest"]
     params = IngestParams(
-        path=str(path), target=target, ignore=tuple(ignore), missing=tuple(raw["missing"])
+        path=str(path), target=target, ignore=tuple(ignore), missing=tuple(raw["missing"]), allow=()
     )
     read = read_examples_file(path, params)
     known = [*read.examples.features, *read.aside]
@@ -64,7 +67,8 @@ def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
     _track(place)
     _set_params(place, target, ignore, parting)
     _render()
-    for line in _understood(place, read.profile):
+    found = findings.look(read.examples, read.schema)
+    for line in _understood(place, read.profile, found):
         print(line)
 
 
@@ -99,7 +103,12 @@ def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -
     yaml.preserve_quotes = True
     yaml.width = 100
     content: Any = yaml.load(PARAMS)
-    content["ingest"] |= {"path": place.as_posix(), "target": target, "ignore": ignore}
+    content["ingest"] |= {
+        "path": place.as_posix(),
+        "target": target,
+        "ignore": ignore,
+        "allow": [],
+    }
     content["split"] |= parting.section()
     # Drawn digits teach nothing about a table's columns; its own rows do.
     content["finetune"]["source"] = "masked"
@@ -114,7 +123,7 @@ def _render() -> None:
     write(open_project())
 
 
-def _understood(place: Path, profile: dict[str, Any]) -> list[str]:
+def _understood(place: Path, profile: dict[str, Any], found: Sequence[Finding]) -> list[str]:
     columns = profile["columns"]
     numeric = [column["name"] for column in columns if column["type"] == "numeric"]
     categorical = [column["name"] for column in columns if column["type"] == "categorical"]
@@ -137,5 +146,6 @@ def _understood(place: Path, profile: dict[str, Any]) -> list[str]:
             else ""
         ),
         *(f"note: {note}" for note in profile["notes"]),
+        *(f"{finding.severity}: {finding}" for finding in found),
         "params.yaml and dvc.yaml are set. Next: ./fettle plan, then ./fettle run",
     ]

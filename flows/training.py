@@ -38,4 +38,6 @@ def training(source: Source) -> None:
         tuned.model,
         student.model,
     )
-    report(data.profile, parts.summary, plain, found, regular, tuned, student, result)
+    report(
+        data.profile, data.findings, parts.summary, plain, found, regular, tuned, student, result
+    )

@@ -1,12 +1,13 @@
 """Read the raw data, check that it can be learned from, and write it typed."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models import findings
 from models.examples import PICTURE, Column, Examples, Schema, Table, Texts
 from pipeline.artifacts import Bundle, Json, Source
 from pipeline.declaration import stage
@@ -28,6 +29,8 @@ class IngestParams(Section):
     """Columns that are not features."""
     missing: tuple[str, ...]
     """Cell texts that mean a missing value."""
+    allow: tuple[str, ...]
+    """Names of findings that would stop the run, and are not to."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Ingested(Bundle):
     """The typed examples, and facts about them for people."""
 
     table: Table
+    findings: Json
+    """[{name, severity, evidence, advice}], see `models.findings`; read by the report alone."""
     profile: Json
     """{source, kind, task, target, rows, columns: [{name, type, missing, distinct}], shape,
     classes: {label: count}, ignored, notes}; read by the report alone."""
@@ -51,6 +56,9 @@ def ingest(out: Ingested, source: Source, params: IngestParams) -> None:
     else:
         read = read_examples_file(source.path, params)
     _require_classes(read.examples, read.profile["source"], read.schema.target)
+    found = findings.look(read.examples, read.schema)
+    findings.require(found, params.allow, read.profile["source"])
+    out.findings.write([asdict(finding) for finding in found])
     out.table.write(read.examples, read.schema, read.aside)
     out.profile.write(read.profile)
 
@@ -93,12 +101,6 @@ def read_examples_file(path: Path, params: IngestParams) -> Read:
         kind="table", task="classification", target=params.target, columns=columns, shape=()
     )
     facts = [_facts(column, examples) for column in columns]
-    notes += [
-        f"column {fact['name']!r} has {fact['distinct']} distinct texts in {len(rows)} rows: "
-        "an id or free text, perhaps; if so, add it to ingest.ignore"
-        for fact in facts
-        if fact["type"] == "categorical" and fact["distinct"] > max(50, len(rows) // 2)
-    ]
     aside = {
         name: frame[name]
         .astype(str)

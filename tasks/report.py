@@ -71,6 +71,7 @@ class _Results:
     profile: dict[str, Any]
     parts: dict[str, dict[str, int]]
     notes: list[str]
+    findings: list[dict[str, str]]
     records: dict[str, Record]
     curves: dict[str, Lines]
     trials: list[dict[str, Any]]
@@ -83,6 +84,7 @@ class _Results:
 def report(
     out: Report,
     profile: Json,
+    findings: Json,
     split: Json,
     baseline: Baseline,
     search: Searched,
@@ -105,6 +107,7 @@ def report(
         profile=described,
         parts={name: parted["parts"][name] for name in ("train", "validation", "holdout")},
         notes=[*described["notes"], *parted["notes"]],
+        findings=findings.read(),
         records={name: candidate.model.record() for name, candidate in candidates.items()},
         curves={name: _mappings(candidate.curves) for name, candidate in candidates.items()},
         trials=_mappings(search.trials),

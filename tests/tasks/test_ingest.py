@@ -20,7 +20,7 @@ def run(
 ) -> Ingested:
     path = folder / "data.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    params = IngestParams(path="data.csv", target=target, ignore=ignore, missing=MISSING)
+    params = IngestParams(path="data.csv", target=target, ignore=ignore, missing=MISSING, allow=())
     out = Ingested.at(folder / "out")
     ingest.function(out, Source(path), params)
     return out
@@ -45,7 +45,7 @@ def test_cells_are_typed_and_missing_ones_marked(tmp_path: Path) -> None:
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": [1.0, None, 3.0], "b": [True, False, True], "y": ["p", "q", "p"]})
     frame.to_parquet(tmp_path / "data.parquet")
-    params = IngestParams(path="data.parquet", target="y", ignore=(), missing=MISSING)
+    params = IngestParams(path="data.parquet", target="y", ignore=(), missing=MISSING, allow=())
     out = Ingested.at(tmp_path / "out")
     ingest.function(out, Source(tmp_path / "data.parquet"), params)
     examples, schema = out.table.read()
@@ -73,7 +73,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_default_data_are_the_digits(tmp_path: Path) -> None:
-    params = IngestParams(path=None, target="digit", ignore=(), missing=MISSING)
+    params = IngestParams(path=None, target="digit", ignore=(), missing=MISSING, allow=())
     out = Ingested.at(tmp_path)
     ingest.function(out, Source(Path()), params)
     examples, schema = out.table.read()
@@ -108,6 +108,6 @@ def test_what_cannot_be_learned_from_is_named(
 
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "adult_train.csv").write_text(TABLE)
-    params = IngestParams(path="adult.csv", target="income", ignore=(), missing=MISSING)
+    params = IngestParams(path="adult.csv", target="income", ignore=(), missing=MISSING, allow=())
     with pytest.raises(InputError, match=r"Did you mean adult_train\.csv"):
         ingest.function(Ingested.at(tmp_path), Source(tmp_path / "adult_tain.csv"), params)

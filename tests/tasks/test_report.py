@@ -74,10 +74,22 @@ def build(root, monkeypatch, accuracies=BETTER, params=PARAMS, columns=("x", "y"
     )
     parts = {"train": counts, "validation": counts, "holdout": counts}
     split.write({"parts": parts, "notes": []})
+    findings = Json(root / "findings.json")
+    findings.write(
+        [
+            {
+                "name": f"constant:{HOSTILE}",
+                "severity": "warning",
+                "evidence": "the same value wherever it is not missing",
+                "advice": "It can teach nothing.",
+            }
+        ]
+    )
     out = Report.at(root / "report")
     report.function(
         out,
         profile,
+        findings,
         split,
         made.baseline,
         made.search,
