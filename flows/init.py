@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from models.findings import Finding
-from models.tables import TABLE_ENDINGS
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.params_file import PARAMS, read_raw
@@ -45,10 +45,10 @@ class Parting:
 
 
 def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
-    """Read the file at `path`, say what was understood, track it with DVC and set params.yaml.
+    """Read the table at `path`, say what was understood, track it with DVC and set params.yaml.
 
-    A file outside data/ is copied there. Nothing is changed where the file cannot be learned from:
-    InputError is raised first.
+    What lies outside data/ is copied there. Nothing is changed where the data cannot be learned
+    from: InputError is raised first.
     """
     from models import findings
     from tasks.ingest import IngestParams, read_examples_file
@@ -73,16 +73,34 @@ def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
 
 
 def _into_data(path: Path) -> Path:
-    """The file's place below data/, relative to the project; copied there if it lies elsewhere."""
+    """The table's place below data/, relative to the project; copied there if it lies elsewhere."""
     home = (Path.cwd() / DATA).resolve()
     if path.resolve().is_relative_to(home):
         return DATA / path.resolve().relative_to(home)
-    if path.suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(f"{path}: give a file ending in {' or '.join(TABLE_ENDINGS)}.")
-    place = DATA / path.name
-    with replacing(place) as temporary:
-        shutil.copyfile(path, temporary)
+    if home.is_relative_to(path.resolve()):
+        raise InputError(f"{path}: the folder holds this project. Give a folder of a table's own.")
+    place = DATA / (path.resolve().name if path.is_dir() else path.name)
+    if place.exists() and place.is_dir() != path.is_dir():
+        raise InputError(f"{place} is there, and is not what {path} is. Rename one of the two.")
+    if path.is_dir():
+        _copy_folder(path, place)
+    else:
+        with replacing(place) as temporary:
+            shutil.copyfile(path, temporary)
     return place
+
+
+def _copy_folder(path: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix="."))
+    try:
+        shutil.copytree(path, temporary / "new")
+        # Moved away first: parts that the new table lacks must not be read along.
+        if place.exists():
+            place.rename(temporary / "old")
+        (temporary / "new").rename(place)
+    finally:
+        shutil.rmtree(temporary)
 
 
 def _track(place: Path) -> None:

@@ -4,7 +4,7 @@ Types are decided once, by `infer`, and applied to later files of the same kind 
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from models.examples import Column
+from models.table_files import PART, READERS, TABLE_ENDINGS, ending, read_folder
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_ENDINGS = (".csv", ".parquet")
-
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """The file's cells: text from CSV, the stored types from Parquet; columns are text.
+    """The cells of a file, or of a folder of Parquet parts: text, or the types it stores.
 
-    Raises InputError where the file is missing, empty, or not what its ending says.
+    Raises InputError where it is missing, empty, or not what its ending says.
     """
-    import pandas as pd
-
-    if not path.is_file():
+    if not path.exists():
         near = difflib.get_close_matches(
             path.name, [other.name for other in _siblings(path)], n=1, cutoff=0.4
         )
@@ -36,30 +33,9 @@ def read_table(path: Path) -> "pd.DataFrame":
             f"{path}: there is no such file.{hint}\n"
             "If DVC tracks it, fetch it with: dvc pull (or dvc checkout)"
         )
-    if path.suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(
-            f"{path}: the ending {path.suffix or '(none)'} is not known; "
-            f"give one of {', '.join(TABLE_ENDINGS)}."
-        )
-    try:
-        frame = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: the file is empty. A table needs a header and rows.") from None
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not a readable CSV file: {str(error).strip()}.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: byte {error.start} is not UTF-8 text. Save the file as UTF-8."
-        ) from None
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InputError(f"{path}: not a readable Parquet file: {error}.") from None
-    names = [str(name).strip() for name in frame.columns]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise InputError(f"{path}: the column {twice!r} is there twice. Rename one.")
-    frame.columns = names
+    frame = _reader(path)(path)
+    if not len(frame.columns):
+        raise InputError(f"{path}: the table has no columns.")
     if not len(frame):
         raise InputError(f"{path}: the table has a header but no rows.")
     return frame
@@ -99,26 +75,21 @@ def typed(
     return {column.name: _values(frame[column.name], column, missing, path) for column in columns}
 
 
-def _read_csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    # As text: what a cell means is decided by `infer` and params.yaml, not by pandas' guesses.
-    # The header as a row like any other: pandas would rename the second of two equal names.
-    frame = pd.read_csv(
-        path,
-        header=None,
-        dtype=str,
-        keep_default_na=False,
-        skipinitialspace=True,
-        encoding="utf-8-sig",
-    )
-    header = frame.iloc[0].tolist()
-    return frame.iloc[1:].reset_index(drop=True).set_axis(header, axis=1)
+def _reader(path: Path) -> Callable[[Path], "pd.DataFrame"]:
+    if path.is_dir():
+        return read_folder
+    known = ending(path)
+    if not known:
+        raise InputError(
+            f"{path}: the ending {path.suffix or '(none)'} is not known; "
+            f"give one of {', '.join(TABLE_ENDINGS)}, or a folder of {PART} parts."
+        )
+    return READERS[known]
 
 
 def _siblings(path: Path) -> list[Path]:
     folder = path.parent
-    return [other for other in folder.iterdir() if other.is_file()] if folder.is_dir() else []
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _is_numeric(values: "pd.Series[str]", missing: Sequence[str]) -> bool:
@@ -143,14 +114,16 @@ def _values(
         texts = values.astype(str).str.strip().to_numpy(dtype=object)
         texts[absent] = ""
         return np.asarray(texts, dtype=object)
-    numbers = pd.to_numeric(values.where(~absent), errors="coerce").to_numpy(
-        dtype=np.float64, copy=True
-    )
-    wrong = np.flatnonzero(~np.isfinite(numbers) & ~absent)
+    numbers = pd.to_numeric(values.where(~absent), errors="coerce").to_numpy(dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(narrow) & ~absent)
     if wrong.size:
+        place = int(wrong[0])
+        what = "too large a number" if np.isfinite(numbers[place]) else "not a number"
         raise InputError(
-            f"{path}: row {wrong[0] + 1}, column {column.name!r}: "
-            f"{values.iloc[int(wrong[0])]!r} is not a number, and the column is numeric."
+            f"{path}: row {place + 1}, column {column.name!r}: "
+            f"{values.iloc[place]!r} is {what}, and the column is numeric."
         )
-    numbers[absent] = np.nan
-    return numbers.astype(np.float32)
+    narrow[absent] = np.nan
+    return narrow

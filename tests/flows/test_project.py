@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
@@ -109,6 +110,24 @@ def test_a_table_of_ones_own_from_init_to_predictions(
     own.replace("data/shop.csv", "Bern", "Bonn")
     assert "data/shop.csv" in own.dvc("status")
     assert "because file data/shop.csv changed" in own.fettle("plan")
+
+
+def test_a_folder_of_parts_is_tracked_as_one(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_table(tmp_path / "shop.csv")
+    table, parts = pd.read_csv(tmp_path / "shop.csv"), tmp_path / "shop"
+    parts.mkdir()
+    table[:100].to_parquet(parts / "a.parquet")
+    table[100:].to_parquet(parts / "b.parquet")
+    assert "data/shop: 240 rows" in own.fettle("init", str(parts), "--target", "bought")
+    assert (own.root / "data/shop.dvc").is_file()
+    own.dvc("repro", "ingest")
+    assert "up to date" in own.dvc("status", "ingest")
+    shutil.copy(parts / "a.parquet", own.root / "data/shop/c.parquet")
+    assert "because" in own.fettle("plan")
+    assert "data/shop" in own.dvc("status", "ingest")
 
 
 def test_what_init_cannot_use_changes_nothing(

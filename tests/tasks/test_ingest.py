@@ -94,7 +94,7 @@ def test_the_default_data_are_the_digits(tmp_path: Path) -> None:
         ("y\na\nb\n", "y", "no feature column is left"),
         ("x,x,y\n1,2,a\n", "y", "the column 'x' is there twice"),
         ('x,y\n1,"a\n', "y", "not a readable CSV file"),
-        (b"x,y\n\xff\xfe,a\n", "y", "is not UTF-8 text"),
+        (b"x,y\n\x81,a\n", "y", "is not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_learned_from_is_named(
