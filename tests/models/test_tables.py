@@ -254,6 +254,16 @@ def test_a_column_of_no_cells_is_refused(tmp_path: Path, name: str, column: pa.A
     assert "the column 'b' holds" in said
 
 
+def test_a_text_that_ends_beyond_its_column_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.feather"
+    table = pa.table({"a": ["wxyz"]})
+    pyarrow.feather.write_feather(table, path, compression="uncompressed")
+    raw, end = path.read_bytes(), bytes(4) + (4).to_bytes(4, "little") + b"wxyz"
+    assert raw.count(end) == 1
+    put(tmp_path, "t.feather", raw.replace(end, end[:4] + (8).to_bytes(4, "little") + end[8:]))
+    assert "not a readable Feather file" in refused(path)
+
+
 def test_equal_names_are_refused(tmp_path: Path) -> None:
     table = pa.table([pa.array([1]), pa.array([2])], names=["a", " a"])
     assert "the column 'a' is there twice" in refused(put_stored(tmp_path, "t.parquet", table))
