@@ -66,8 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    init = command("init", _init, "point the project at your own CSV or Parquet file")
-    init.add_argument("path", metavar="PATH", help="the data: a CSV or Parquet file")
+    init = command("init", _init, "point the project at your own table")
+    init.add_argument(
+        "path",
+        metavar="PATH",
+        help="the data: a CSV, Parquet, Feather or JSON lines file, or a folder of Parquet",
+    )
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     init.add_argument(
         "--ignore",
@@ -94,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     command("run", _run, "run what has to run, as a Prefect flow")
     command("status", _status, "show what is in place, what it took and where the results are")
     predict = command("predict", _predict, "write the chosen model's predictions for new rows")
-    predict.add_argument("path", metavar="FILE", help="new rows: a CSV or Parquet file")
+    predict.add_argument(
+        "path", metavar="FILE", help="new rows, in a file of any kind that init takes"
+    )
     predict.add_argument(
         "--out", metavar="CSV", help="where to write them (default: standard output)"
     )
