@@ -55,7 +55,7 @@ def read_source() -> Source:
         return Source(Path())
     if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
         raise InputError(
-            f"{PARAMS}: ingest.path: {path!r} was given; it must name a file or folder below data/.\n"
+            f"{PARAMS}: ingest.path: {path!r} was given; it must lie below data/.\n"
             "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
         )
     return Source(Path(path))

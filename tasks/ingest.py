@@ -22,7 +22,7 @@ class IngestParams(Section):
     """What the data are and what is to be learned from them."""
 
     path: str | None
-    """A table below data/, of a kind that `models.table_files` reads, or null for scikit-learn's digits."""
+    """A table below data/ that `models.table_files` reads, or null for scikit-learn's digits."""
     target: str
     """The column to predict."""
     ignore: tuple[str, ...]
