@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from models.findings import Finding
 from pipeline.artifacts import replacing
@@ -120,18 +121,31 @@ def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 100
+    yaml.representer.add_representer(type(None), _null)
     content: Any = yaml.load(PARAMS)
     content["ingest"] |= {
         "path": place.as_posix(),
         "target": target,
-        "ignore": ignore,
-        "allow": [],
+        "ignore": _in_line(ignore),
+        "allow": _in_line([]),
     }
-    content["split"] |= parting.section()
+    content["split"] |= parting.section() | {"time": _in_line(parting.time)}
     # Drawn digits teach nothing about a table's columns; its own rows do.
     content["finetune"]["source"] = "masked"
     with replacing(PARAMS) as temporary:
         yaml.dump(content, temporary)
+
+
+def _in_line(values: list[str]) -> CommentedSeq:
+    """A list as `[a, b]`: with one item a line, the comment behind the key would be in its way."""
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence
+
+
+def _null(representer: Any, value: None) -> Any:
+    """None as `null`, as the file has it, rather than as nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _render() -> None:

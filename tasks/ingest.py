@@ -55,7 +55,6 @@ def ingest(out: Ingested, source: Source, params: IngestParams) -> None:
         read = _digits(params.target)
     else:
         read = read_examples_file(source.path, params)
-    _require_classes(read.examples, read.profile["source"], read.schema.target)
     found = findings.look(read.examples, read.schema)
     findings.require(found, params.allow, read.profile["source"])
     out.findings.write([asdict(finding) for finding in found])
@@ -109,6 +108,7 @@ def read_examples_file(path: Path, params: IngestParams) -> Read:
         .to_numpy(dtype=object)
         for name in params.ignore
     }
+    _require_classes(examples, path.as_posix(), params.target)
     profile = _profile(path.as_posix(), schema, examples, facts, params, notes)
     return Read(examples, schema, aside, profile)
 

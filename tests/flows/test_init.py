@@ -1,11 +1,15 @@
-"""Where init puts a table."""
+"""Where init puts a table, and what it writes into params.yaml."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from flows.init import _into_data
+from flows.init import Parting, _into_data, _set_params
 from pipeline.errors import InputError
+from pipeline.params_file import PARAMS, read_raw
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -61,3 +65,19 @@ def test_a_folder_never_replaces_a_file_nor_a_file_a_folder(project: Path, tmp_p
     with pytest.raises(InputError, match=r"data/t\.csv is there, and is not what"):
         _into_data(fill(tmp_path, "t.csv") / "t.csv")
     assert below(project / "data") == ["parts", "t.csv", "t.csv/a.parquet"]
+
+
+def test_params_yaml_stays_readable_however_often_init_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / PARAMS, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = read_raw()
+    many = ["day", "hour: of it", "minute"]
+    _set_params(Path("data/a.csv"), "y", many, Parting(None, many, None))
+    assert read_raw()["split"]["time"] == many
+    assert read_raw()["ingest"]["ignore"] == many
+    _set_params(Path("data/b.csv"), "y", [], Parting(None, [], None))
+    assert read_raw()["split"] == before["split"]
+    assert "group: null " in PARAMS.read_text()
+    assert "# cells that hold nothing" in PARAMS.read_text()
