@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from models.findings import Finding
 from pipeline.artifacts import replacing
@@ -39,7 +40,7 @@ class Parting:
         return {
             "method": method,
             "group": self.group,
-            "time": self.time,
+            "time": _in_line(self.time),
             "gap": 0,
             "part": self.part,
         }
@@ -121,7 +122,7 @@ def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 100
-    yaml.representer.add_representer(type(None), _null)
+    yaml.Representer = _Representer
     content: Any = yaml.load(PARAMS)
     content["ingest"] |= {
         "path": place.as_posix(),
@@ -129,7 +130,7 @@ def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -
         "ignore": _in_line(ignore),
         "allow": _in_line([]),
     }
-    content["split"] |= parting.section() | {"time": _in_line(parting.time)}
+    content["split"] |= parting.section()
     # Drawn digits teach nothing about a table's columns; its own rows do.
     content["finetune"]["source"] = "masked"
     with replacing(PARAMS) as temporary:
@@ -143,9 +144,18 @@ def _in_line(values: list[str]) -> CommentedSeq:
     return sequence
 
 
-def _null(representer: Any, value: None) -> Any:
-    """None as `null`, as the file has it, rather than as nothing."""
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+class _Representer(RoundTripRepresenter):
+    """Writes None as `null`, as the file has it, rather than as nothing.
+
+    A class of its own: representers are registered by class, and DVC uses the library's.
+    """
+
+    def represent_null(self, value: None) -> Any:
+        """None as a YAML node."""
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)
 
 
 def _render() -> None:

@@ -128,7 +128,7 @@ def read_examples(schema: Schema, folder: Path, name: str) -> Examples:
     )
 
 
-Texts = dict[str, npt.NDArray[np.object_]]
+Texts = dict[str, npt.NDArray[np.generic]]
 """Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 
 

@@ -61,7 +61,7 @@ def look(examples: Examples, schema: Schema) -> list[Finding]:
 
 
 def require(findings: Sequence[Finding], allowed: Sequence[str], source: str) -> None:
-    """Raise InputError for errors that were not waved through, or names that nothing is."""
+    """Raise InputError where an error is not among the `allowed` names; `source` is for people."""
     stopping = [
         finding
         for finding in findings

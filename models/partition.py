@@ -92,8 +92,6 @@ def by_time(
     count = np.cumsum(np.bincount(place, minlength=len(distinct)))
     total = len(times)
     wanted = [total * share if share < 1 else share for share in (holdout, validation + holdout)]
-    if (validation < 1) != (holdout < 1):
-        raise ValueError("give fractions or counts, not one of each")
     ends = [int(np.searchsorted(count, total - rows, side="right")) for rows in wanted]
     # At least one time for each part, the last of all being the holdout.
     held = min(max(ends[0], 0), len(distinct) - 1)

@@ -100,14 +100,8 @@ def read_examples_file(path: Path, params: IngestParams) -> Read:
         kind="table", task="classification", target=params.target, columns=columns, shape=()
     )
     facts = [_facts(column, examples) for column in columns]
-    aside = {
-        name: frame[name]
-        .astype(str)
-        .str.strip()
-        .mask(missing_cells(frame[name], params.missing), "")
-        .to_numpy(dtype=object)
-        for name in params.ignore
-    }
+    unseen = [Column(name=name, type="categorical") for name in params.ignore]
+    aside = typed(frame, unseen, params.missing, path)
     _require_classes(examples, path.as_posix(), params.target)
     profile = _profile(path.as_posix(), schema, examples, facts, params, notes)
     return Read(examples, schema, aside, profile)
