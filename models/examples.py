@@ -1,18 +1,18 @@
-"""Examples: rows of a table or pictures, with their labels, and the parts of a split.
+"""Examples: rows of a table or pictures, with their targets, and the parts of a split.
 
 What the pipeline keeps between `ingest`, `split` and the stages that train: raw values, as the
 saved models take them. A table is Parquet, pictures are npz arrays.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models.target import Target, Task, Transform, learn
 from pipeline.artifacts import Folder, Json, replacing
 
 Kind = Literal["table", "pictures"]
@@ -26,7 +26,7 @@ class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    type: Literal["numeric", "categorical"]
+    type: Literal["numeric", "categorical", "text", "time"]
 
 
 class Schema(BaseModel):
@@ -35,8 +35,9 @@ class Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
-    task: Literal["classification"]
-    target: str
+    task: Task
+    targets: tuple[str, ...]
+    """The target columns; one for classification."""
     columns: tuple[Column, ...]
     """The features of a table in order; empty for pictures."""
     shape: tuple[int, ...]
@@ -51,14 +52,18 @@ class Schema(BaseModel):
 class Examples:
     """n examples in memory.
 
-    features: by name, for a table `(n,)` float32 with NaN where a number is missing, or `(n,)` str
-    (object dtype) with "" where a category is missing; for pictures `PICTURE`: `(n, h, w, c)`
-    float32. labels: `(n,)` str (object dtype). rows: `(n,)` int64, the place in the raw data.
+    features: by name. For a table `(n,)`: float32 with NaN where a number is missing; str (object
+    dtype) with "" where a category or text is missing; float64 days since 1970-01-01 with NaN
+    where a time is missing. For pictures `PICTURE`: `(n, h, w, c)` uint8 or float32.
+    targets: for classification `(n,)` str (object dtype), for multilabel `(n, k)` float32 of 0 and
+    1, for regression `(n, k)` float32. rows: `(n,)` int64, the place in the raw data.
+    weights: `(n,)` float32, how much each example counts; None: all alike.
     """
 
     features: dict[str, npt.NDArray[np.generic]]
-    labels: npt.NDArray[np.object_]
+    targets: npt.NDArray[Any]
     rows: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,65 +72,87 @@ class Examples:
         """The examples at `indices` `(m,)`, in that order."""
         return Examples(
             {name: values[indices] for name, values in self.features.items()},
-            self.labels[indices],
+            self.targets[indices],
             self.rows[indices],
+            None if self.weights is None else self.weights[indices],
         )
 
-    def codes(self, classes: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Labels as `(n,)` int32 places in `classes`; KeyError for a label that is not there."""
-        places = {label: place for place, label in enumerate(classes)}
-        return np.array([places[label] for label in self.labels], dtype=np.int32)
+
+_ARROW = {"numeric": "float32", "categorical": "string", "text": "string", "time": "float64"}
+"""How each type of column is stored."""
 
 
 def write_examples(examples: Examples, schema: Schema, folder: Path, name: str) -> None:
     """Write `folder/name.parquet` for a table, `folder/name.npz` for pictures."""
     if schema.kind == "pictures":
-        with replacing(folder / f"{name}.npz") as temporary:
-            np.savez_compressed(
-                temporary,
-                picture=examples.features[PICTURE],
-                label=examples.labels.astype(np.str_),
-                row=examples.rows,
-            )
+        _write_pictures(examples, folder / f"{name}.npz")
         return
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"numeric": pa.float32(), "categorical": pa.string()}
     columns = {
         f"feature.{column.name}": pa.array(
-            examples.features[column.name], type=types[column.type], from_pandas=False
+            examples.features[column.name], type=_ARROW[column.type], from_pandas=False
         )
         for column in schema.columns
     }
-    columns["label"] = pa.array(examples.labels, type=pa.string())
+    if schema.task == "classification":
+        columns["target"] = pa.array(examples.targets, type=pa.string())
+    else:
+        columns |= {
+            f"target.{target}": pa.array(examples.targets[:, place], type=pa.float32())
+            for place, target in enumerate(schema.targets)
+        }
     columns["row"] = pa.array(examples.rows, type=pa.int64())
+    if examples.weights is not None:
+        columns["weight"] = pa.array(examples.weights, type=pa.float32())
     with replacing(folder / f"{name}.parquet") as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+
+def _write_pictures(examples: Examples, path: Path) -> None:
+    arrays = {"picture": examples.features[PICTURE], "row": examples.rows}
+    texts = examples.targets.dtype.kind == "O"
+    arrays["target"] = examples.targets.astype(np.str_) if texts else examples.targets
+    if examples.weights is not None:
+        arrays["weight"] = examples.weights
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def read_examples(schema: Schema, folder: Path, name: str) -> Examples:
     """Read what `write_examples` wrote."""
     if schema.kind == "pictures":
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-            return Examples(
-                {PICTURE: arrays["picture"]},
-                arrays["label"].astype(object),
-                arrays["row"],
-            )
+        return _read_pictures(folder / f"{name}.npz")
     import pyarrow.parquet as pq
 
     table = pq.read_table(folder / f"{name}.parquet")
 
-    def column(name: str) -> npt.NDArray[np.generic]:
-        values: npt.NDArray[np.generic] = table[name].to_numpy()
+    def column(name: str) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = table[name].to_numpy()
         return values
 
+    if schema.task == "classification":
+        targets = column("target").astype(object)
+    else:
+        targets = np.stack([column(f"target.{name}") for name in schema.targets], axis=1)
     return Examples(
         {feature.name: column(f"feature.{feature.name}") for feature in schema.columns},
-        column("label").astype(object),
+        targets,
         column("row").astype(np.int64),
+        column("weight") if "weight" in table.column_names else None,
     )
+
+
+def _read_pictures(path: Path) -> Examples:
+    with np.load(path, allow_pickle=False) as arrays:
+        targets = arrays["target"]
+        return Examples(
+            {PICTURE: arrays["picture"]},
+            targets.astype(object) if targets.dtype.kind == "U" else targets,
+            arrays["row"],
+            arrays["weight"] if "weight" in arrays.files else None,
+        )
 
 
 Texts = dict[str, npt.NDArray[np.generic]]
@@ -163,12 +190,18 @@ class Table(Folder):
 
 
 class Development(Folder):
-    """What models are made and chosen with: train, validation, and the classes seen in train."""
+    """What models are made and chosen with: train, validation, and what train says of the target.
 
-    def write(self, train: Examples, validation: Examples, schema: Schema) -> None:
-        """Write both parts; the classes are the sorted labels of the training rows."""
+    Files: schema.json, target.json, and train and validation as `write_examples` writes them.
+    """
+
+    def write(
+        self, train: Examples, validation: Examples, schema: Schema, transform: Transform
+    ) -> None:
+        """Write both parts; what the target looks like is learned from the training examples."""
         _write_schema(schema, self.make())
-        Json(self.path / "classes.json").write(sorted(set(train.labels.tolist())))
+        target = learn(schema.task, schema.targets, train.targets, transform)
+        Json(self.path / "target.json").write(target.model_dump(mode="json"))
         write_examples(train, schema, self.path, "train")
         write_examples(validation, schema, self.path, "validation")
 
@@ -184,10 +217,9 @@ class Development(Folder):
         """What one example looks like."""
         return _read_schema(self.path)
 
-    def classes(self) -> list[str]:
-        """Class names in the order of the models' outputs."""
-        names: list[str] = Json(self.path / "classes.json").read()
-        return names
+    def target(self) -> Target:
+        """What a model's outputs mean, learned from the training examples."""
+        return Target.model_validate_json((self.path / "target.json").read_text(encoding="utf-8"))
 
 
 class Holdout(Folder):

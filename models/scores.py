@@ -25,3 +25,12 @@ def log_loss(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.inte
     """The mean of -log of the probability that `(n, classes)` gives to each of `(n,)` codes."""
     true = probabilities[np.arange(len(codes)), codes].astype(np.float64)
     return float(-np.log(np.maximum(true, SMALLEST)).mean())
+
+
+def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Float32 probabilities of logits of any shape, each by itself."""
+    # The form that cannot overflow, on both sides of 0.
+    values: npt.NDArray[np.float32] = (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))).astype(
+        np.float32
+    )
+    return values
