@@ -18,6 +18,8 @@ from pipeline.artifacts import Folder, Json, replacing
 Kind = Literal["table", "pictures"]
 PICTURE = "picture"
 """Name of the one feature that pictures have."""
+GIVEN = "given part"
+"""Name of the column set aside that says in which part an example came: train, validation, test."""
 
 
 class Column(BaseModel):
