@@ -198,11 +198,18 @@ class Development(Folder):
     """
 
     def write(
-        self, train: Examples, validation: Examples, schema: Schema, transform: Transform
+        self,
+        train: Examples,
+        validation: Examples,
+        schema: Schema,
+        transform: Transform,
+        *,
+        balanced: bool = False,
     ) -> None:
-        """Write both parts; what the target looks like is learned from the training examples."""
+        """Write both parts; what the target looks like is learned from the training examples, see
+        `models.target.learn`."""
         _write_schema(schema, self.make())
-        target = learn(schema.task, schema.targets, train.targets, transform)
+        target = learn(schema.task, schema.targets, train.targets, transform, balanced=balanced)
         Json(self.path / "target.json").write(target.model_dump(mode="json"))
         write_examples(train, schema, self.path, "train")
         write_examples(validation, schema, self.path, "validation")

@@ -8,7 +8,7 @@ its own. The same forward pass gives the final predictions: `Model.predict` woul
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import scores
+from models.criterion import CLASSIFY, Criterion
 from models.curves import Epoch
 from models.encode import BATCH
 from models.settings import FitSettings
@@ -26,37 +26,7 @@ from pipeline.clock import span
 log = logging.getLogger("fettle")
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised, and how a validation set is scored."""
-
-    loss: Callable[[Any, Any], Any]
-    """Targets `(b, …)` and outputs `(b, k)` as tensors to the loss, `(b,)` or a scalar."""
-    correct: Callable[[Any, Any], Any] | None
-    """The same to 1.0 where an output is right, `(b,)`; None where that means nothing."""
-    measure: Callable[[Array, Array], tuple[float, float | None]]
-    """Targets and outputs as arrays to validation loss and accuracy."""
-
-
-def _cross_entropy(targets: Any, logits: Any) -> Any:
-    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-
-
-def accuracy(targets: Any, logits: Any) -> Any:
-    """1.0 where the highest of `(b, k)` logits is at the `(b,)` code, else 0.0."""
-    return keras.metrics.sparse_categorical_accuracy(targets, logits)
-
-
-def measure(codes: Array, logits: Array) -> tuple[float, float]:
-    """Log loss and accuracy of `(n, k)` logits, whatever was minimised: comparable over stages."""
-    probabilities = scores.softmax(logits)
-    return scores.log_loss(probabilities, codes), scores.accuracy(probabilities, codes)
-
-
-CLASSIFY = Objective(_cross_entropy, accuracy, measure)
-"""Cross-entropy between int32 codes and logits."""
+Weights = tuple[Array | None, Array | None]
 
 
 @dataclass(frozen=True)
@@ -108,15 +78,15 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def batches(inputs: Array, targets: Array, size: int, seed: int) -> tuple[tf.data.Dataset, int]:
+def batches(arrays: Sequence[Array], size: int, seed: int) -> tuple[tf.data.Dataset, int]:
     """An endless data set of shuffled batches, and the number of batches of one epoch.
 
-    Every epoch is a permutation drawn from the seed and the epoch's number; its last batch is
-    what remains.
+    arrays: inputs, codes and, where there are any, weights, each `(n, …)`. Every epoch is a
+    permutation drawn from the seed and the epoch's number; its last batch is what remains.
     """
-    count = len(inputs)
+    count = len(arrays[0])
     steps = math.ceil(count / size)
-    kept = (tf.constant(inputs), tf.constant(targets))
+    kept = tuple(tf.constant(array) for array in arrays)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -142,20 +112,23 @@ def fit(
     seed: int,
     *,
     name: str,
-    objective: Objective = CLASSIFY,
+    criterion: Criterion = CLASSIFY,
+    weights: Weights = (None, None),
 ) -> Fitted:
-    """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and targets `(n, …)`.
+    """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
 
-    `seed` orders the batches; initial weights and dropout follow from `determinism.start`, which
-    the caller has called before it built the network. `name` labels the one line in the log.
-    Never raises for a loss that is no number: see `Fitted.diverged`.
+    `weights` say how much each example counts in the loss, `(n,)` float32 for training and for
+    validation; None: all alike. `seed` orders the batches; initial weights and dropout follow from
+    `determinism.start`, which the caller has called before it built the network. `name` labels the
+    one line in the log. Never raises for a loss that is no number: see `Fitted.diverged`.
     """
     with span("fit"):
-        dataset, steps = batches(*train, settings.batch_size, seed)
+        arrays = train if weights[0] is None else (*train, _to_mean_one(weights[0]))
+        dataset, steps = batches(arrays, settings.batch_size, seed)
         network.compile(
             keras.optimizers.Adam(settings.learning_rate),
-            objective.loss,
-            metrics=None if objective.correct is None else [_metric(objective.correct)],
+            criterion.loss,
+            metrics=None if criterion.correct is None else [_metric(criterion.correct)],
             steps_per_execution=steps,
             jit_compile=False,  # slower on the CPU, several times so for convolutions
         )
@@ -163,7 +136,7 @@ def fit(
         network.optimizer.build(network.trainable_variables)
         forward = _forward(network)
         watch = _Watch(
-            lambda: objective.measure(validation[1], forward(validation[0])),
+            lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
             settings.learning_rate,
         )
         callbacks = [watch, *_stopping(settings)]
@@ -177,7 +150,7 @@ def fit(
         )
         outputs = forward(validation[0])
     fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged)
-    loss, right = objective.measure(validation[1], outputs)
+    loss, right = criterion.measure(validation[1], outputs, weights[1])
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
         name,
@@ -187,6 +160,11 @@ def fit(
         ", diverged" if fitted.diverged else "",
     )
     return fitted
+
+
+def _to_mean_one(weights: Array) -> Array:
+    """So that weights change what counts, and not the size of the steps."""
+    return (weights / weights.mean()).astype(np.float32)
 
 
 def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
