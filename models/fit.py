@@ -20,6 +20,7 @@ import tensorflow as tf
 from models.criterion import CLASSIFY, Criterion
 from models.curves import Epoch
 from models.encode import BATCH
+from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
 from pipeline.clock import span
 
@@ -78,36 +79,99 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def batches(arrays: Sequence[Array], size: int, seed: int) -> tuple[tf.data.Dataset, int]:
+def batches(
+    rows: Rows, others: Sequence[Array], size: int, seed: int
+) -> tuple[tf.data.Dataset, int]:
     """An endless data set of shuffled batches, and the number of batches of one epoch.
 
-    arrays: inputs, codes and, where there are any, weights, each `(n, …)`. Every epoch is a
-    permutation drawn from the seed and the epoch's number; its last batch is what remains.
+    rows: the inputs; others: codes and, where there are any, weights, each `(n, …)`. In memory
+    every epoch is a permutation drawn from the seed and the epoch's number. From a file, blocks of
+    rows are permuted, and the rows within a few of them at a time.
     """
-    count = len(arrays[0])
-    steps = math.ceil(count / size)
-    kept = tuple(tf.constant(array) for array in arrays)
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
-
-        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            places = order[step * size : (step + 1) * size]
-            return tuple(tf.gather(values, places) for values in kept)
-
-        return tf.data.Dataset.range(steps).map(batch)
-
+    drawn = _in_memory if isinstance(rows, np.ndarray) else _from_file
+    epoch, steps = drawn(rows, others, size, seed)
     epochs = tf.data.Dataset.range(np.iinfo(np.int64).max)
     return epochs.flat_map(epoch).prefetch(8), steps
 
 
+_Epoch = Callable[[Any], Any]
+"""The number of an epoch to the data set of its batches."""
+
+
+def _in_memory(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
+    kept = tuple(tf.constant(array) for array in (rows, *others))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        return _shuffled(kept, len(rows), size, tf.stack([tf.constant(seed, tf.int64), number]))
+
+    return epoch, math.ceil(len(rows) / size)
+
+
+def _shuffled(
+    arrays: tuple[tf.Tensor, ...], count: Any, size: int, key: tf.Tensor
+) -> tf.data.Dataset:
+    """Batches of `count` examples in an order that follows from `key`; the last is what remains."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        places = order[step * size : (step + 1) * size]
+        return tuple(tf.gather(values, places) for values in arrays)
+
+    steps = tf.cast(tf.math.ceil(count / size), tf.int64)
+    return tf.data.Dataset.range(steps).map(batch)
+
+
+def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
+    blocks, pooled = blocks_of(rows), pool_blocks(rows)
+    pools = math.ceil(blocks / pooled)
+
+    def read(chosen: npt.NDArray[np.int64]) -> list[Array]:
+        """The rows of some blocks, and what goes with them."""
+        places = [slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS) for block in chosen.tolist()]
+        return [np.concatenate([array[place] for place in places]) for array in (rows, *others)]
+
+    types = [tf.float32, *(tf.as_dtype(array.dtype) for array in others)]
+    shapes = [array.shape[1:] for array in (rows, *others)]
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        full = tf.random.experimental.stateless_shuffle(
+            tf.range(len(rows) // BLOCK_ROWS, dtype=tf.int64), seed=key
+        )
+        # A last block that is shorter stays last: every epoch then has equally many batches.
+        order = tf.concat([full, tf.range(len(rows) // BLOCK_ROWS, blocks, dtype=tf.int64)], 0)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def pool(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            chosen = order[place * pooled : (place + 1) * pooled]
+            arrays = tf.numpy_function(read, [chosen], types)
+            for array, shape in zip(arrays, shapes, strict=True):
+                array.set_shape((None, *shape))
+            return (place, *arrays)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def within(place: tf.Tensor, *arrays: tf.Tensor) -> tf.data.Dataset:
+            own = tf.random.experimental.stateless_fold_in(key, place)
+            return _shuffled(arrays, tf.shape(arrays[0])[0], size, own)
+
+        return tf.data.Dataset.range(pools).map(pool).prefetch(1).flat_map(within)
+
+    return epoch, sum(math.ceil(held / size) for held in _pool_sizes(len(rows), pooled))
+
+
+def _pool_sizes(count: int, pooled: int) -> list[int]:
+    """Rows in each pool of an epoch."""
+    whole = pooled * BLOCK_ROWS
+    return [min(whole, count - start) for start in range(0, count, whole)]
+
+
 def fit(
     network: keras.Model,
-    train: tuple[Array, Array],
-    validation: tuple[Array, Array],
+    train: tuple[Rows, Array],
+    validation: tuple[Rows, Array],
     settings: FitSettings,
     seed: int,
     *,
@@ -123,8 +187,8 @@ def fit(
     one line in the log. Never raises for a loss that is no number: see `Fitted.diverged`.
     """
     with span("fit"):
-        arrays = train if weights[0] is None else (*train, _to_mean_one(weights[0]))
-        dataset, steps = batches(arrays, settings.batch_size, seed)
+        others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
+        dataset, steps = batches(train[0], others, settings.batch_size, seed)
         network.compile(
             keras.optimizers.Adam(settings.learning_rate),
             criterion.loss,
@@ -181,7 +245,7 @@ def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
     ]
 
 
-def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]:
+def _forward(network: keras.Model) -> Callable[[Rows], npt.NDArray[np.float32]]:
     """The network at inference as one traced function, over batches of any size."""
 
     @tf.function(  # type: ignore[untyped-decorator]
@@ -191,7 +255,7 @@ def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]
     def outputs(inputs: tf.Tensor) -> tf.Tensor:
         return network(inputs, training=False)
 
-    def forward(inputs: Array) -> npt.NDArray[np.float32]:
+    def forward(inputs: Rows) -> npt.NDArray[np.float32]:
         parts = [
             outputs(inputs[start : start + BATCH]).numpy() for start in range(0, len(inputs), BATCH)
         ]
@@ -201,6 +265,6 @@ def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]
     return forward
 
 
-def outputs(network: keras.Model, inputs: Array) -> npt.NDArray[np.float32]:
+def outputs(network: keras.Model, inputs: Rows) -> npt.NDArray[np.float32]:
     """What `network` gives at inference for `(n, …)` inputs, `(n, k)` float32."""
     return _forward(network)(inputs)

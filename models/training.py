@@ -17,6 +17,7 @@ import numpy.typing as npt
 from models import curves, determinism
 from models.curves import Line
 from models.examples import Development, Examples, Schema
+from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec
 from models.target import Target
 from pipeline.executor import Executor
@@ -36,11 +37,11 @@ class Encoded:
     them; weights: `(n,)` float32, how much each example counts in the loss, None: all alike.
     """
 
-    train: npt.NDArray[np.float32]
+    train: Rows
     train_truth: npt.NDArray[Any]
     train_codes: npt.NDArray[Any]
     train_weights: npt.NDArray[np.float32] | None
-    validation: npt.NDArray[np.float32]
+    validation: Rows
     validation_truth: npt.NDArray[Any]
     validation_codes: npt.NDArray[Any]
     validation_weights: npt.NDArray[np.float32] | None
