@@ -25,7 +25,8 @@ from pipeline.executor import Executor
 if TYPE_CHECKING:
     import keras
 
-    from models.encode import Layout, Statistics
+    from models.encode import Statistics
+    from models.layout import Layout
     from models.fit import Fitted, Weights
 
 
