@@ -25,6 +25,7 @@ from models.partition import Keys, content_keys
 
 Pictures = npt.NDArray[np.generic]
 Pairs = npt.NDArray[np.int64]
+Levels = npt.NDArray[np.float64]
 
 STEP = 4
 """Grey levels by which a cell must be brighter than the next for its bit to be set. Without it,
@@ -121,7 +122,7 @@ def _candidates(hashes: Keys) -> Iterator[Pairs]:
 def _agree(looks: _Looks, pairs: Pairs) -> npt.NDArray[np.bool_]:
     """`(m,)`: whether the two pictures of each of `(m, 2)` pairs are near copies."""
     means, contrasts = looks.mean[pairs], looks.contrast[pairs]
-    agree = (np.abs(means[:, 0] - means[:, 1]) <= SHIFT) & (
+    agree: npt.NDArray[np.bool_] = (np.abs(means[:, 0] - means[:, 1]) <= SHIFT) & (
         contrasts.max(axis=1) <= GAIN * contrasts.min(axis=1)
     )
     for start in range(0, len(pairs), _CHUNK):
@@ -146,7 +147,7 @@ def _looks(pictures: Pictures) -> _Looks:
     )
 
 
-def _looks_of(levels: npt.NDArray[np.float64]) -> _Looks:
+def _looks_of(levels: Levels) -> _Looks:
     """Of `(n, h, w, c)` whole numbers from 0 to 255."""
     count, height, width, channels = levels.shape
     # Colours stay apart: the same thing in another colour is no copy.
@@ -165,30 +166,33 @@ def _looks_of(levels: npt.NDArray[np.float64]) -> _Looks:
     return _Looks(hashes, shapes, mean, contrast)
 
 
-def _levels(pictures: Pictures) -> npt.NDArray[np.float64]:
+def _levels(pictures: Pictures) -> Levels:
     """Grey levels; real numbers are spread over them by each picture's own range."""
-    numbers = pictures.astype(np.float64)
+    numbers: Levels = pictures.astype(np.float64)
     if pictures.dtype == np.uint8:
         return numbers
     axes = (1, 2, 3)
     lowest = numbers.min(axis=axes, keepdims=True)
     width = numbers.max(axis=axes, keepdims=True) - lowest
-    return np.round((numbers - lowest) / np.where(width > 0, width, 1) * 255)
+    spread: Levels = np.round((numbers - lowest) / np.where(width > 0, width, 1) * 255)
+    return spread
 
 
-def _shrink(levels: npt.NDArray[np.float64], rows: int, columns: int) -> npt.NDArray[np.float64]:
+def _shrink(levels: Levels, rows: int, columns: int) -> Levels:
     """`(n, rows, columns, c)` means over the areas of the cells."""
     height, width = levels.shape[1:3]
     planes = np.moveaxis(levels, 3, 1)
     sums = _overlaps(height, rows) @ planes @ _overlaps(width, columns).T
-    return np.moveaxis(sums, 1, 3) / (height * width)
+    means: Levels = np.moveaxis(sums, 1, 3) / (height * width)
+    return means
 
 
-def _overlaps(size: int, cells: int) -> npt.NDArray[np.float64]:
+def _overlaps(size: int, cells: int) -> Levels:
     """`(cells, size)`: how much of each pixel lies in each cell, in whole parts of a pixel."""
     cell, pixel = np.arange(cells)[:, None], np.arange(size)[None, :]
     ends = np.minimum((cell + 1) * size, (pixel + 1) * cells)
-    return np.maximum(ends - np.maximum(cell * size, pixel * cells), 0).astype(np.float64)
+    shared: Levels = np.maximum(ends - np.maximum(cell * size, pixel * cells), 0).astype(np.float64)
+    return shared
 
 
 def _content(pictures: Pictures) -> Keys:
