@@ -89,8 +89,10 @@ class _Looks:
     hashes: Keys
     shapes: npt.NDArray[np.float32]
     """`(n, d)` thumbnails without their mean, divided by their contrast."""
-    mean: npt.NDArray[np.float64]
-    contrast: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float32]
+    """`(n, rows)` means of the shapes' rows."""
+    mean: Levels
+    contrast: Levels
     """Root mean square of a thumbnail without its mean."""
 
 
@@ -100,8 +102,7 @@ def _near(pictures: Pictures) -> Pairs:
     vivid = np.flatnonzero(looks.contrast >= FAINT)
     found = [np.empty(0, dtype=np.int64)]
     for pairs in _candidates(looks.hashes[vivid]):
-        alike = vivid[pairs]
-        alike = np.sort(alike[_agree(looks, alike)], axis=1)
+        alike = np.sort(_agree(looks, vivid[pairs]), axis=1)
         found.append(np.unique(alike[:, 0] * len(pictures) + alike[:, 1]))
     codes = np.unique(np.concatenate(found))
     return np.stack(np.divmod(codes, max(len(pictures), 1)), axis=1)
@@ -119,19 +120,30 @@ def _candidates(hashes: Keys) -> Iterator[Pairs]:
             yield np.stack([left[close], right[close]], axis=1)
 
 
-def _agree(looks: _Looks, pairs: Pairs) -> npt.NDArray[np.bool_]:
-    """`(m,)`: whether the two pictures of each of `(m, 2)` pairs are near copies."""
+def _agree(looks: _Looks, pairs: Pairs) -> Pairs:
+    """Those of `(m, 2)` pairs that are near copies."""
     means, contrasts = looks.mean[pairs], looks.contrast[pairs]
-    agree: npt.NDArray[np.bool_] = (np.abs(means[:, 0] - means[:, 1]) <= SHIFT) & (
-        contrasts.max(axis=1) <= GAIN * contrasts.min(axis=1)
-    )
+    shifted = np.abs(means[:, 0] - means[:, 1]) > SHIFT
+    pairs = pairs[~shifted & (contrasts.max(axis=1) <= GAIN * contrasts.min(axis=1))]
+    # Means of rows differ by no more than their cells: most pairs need no closer look.
+    noise, _ = _apart(looks.rows, looks.contrast, pairs)
+    pairs = pairs[noise <= NOISE]
+    noise, detail = _apart(looks.shapes, looks.contrast, pairs)
+    return pairs[(noise <= NOISE) & (detail <= DETAIL)]
+
+
+def _apart(
+    shapes: npt.NDArray[np.float32], contrast: Levels, pairs: Pairs
+) -> tuple[Levels, npt.NDArray[np.float32]]:
+    """`(m,)` differences of shapes: the mean in grey levels, the root mean square in contrasts."""
+    noise, detail = np.empty(len(pairs)), np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), _CHUNK):
         part = slice(start, start + _CHUNK)
         left, right = pairs[part].T
-        apart = looks.shapes[left] - looks.shapes[right]
-        noise = np.abs(apart).mean(axis=1) * np.sqrt(contrasts[part].prod(axis=1))
-        agree[part] &= (noise <= NOISE) & (np.square(apart).mean(axis=1) <= DETAIL**2)
-    return agree
+        apart = shapes[left] - shapes[right]
+        detail[part] = np.sqrt(np.square(apart).mean(axis=1))
+        noise[part] = np.abs(apart).mean(axis=1) * np.sqrt(contrast[left] * contrast[right])
+    return noise, detail
 
 
 def _looks(pictures: Pictures) -> _Looks:
@@ -142,6 +154,7 @@ def _looks(pictures: Pictures) -> _Looks:
     return _Looks(
         np.concatenate([part.hashes for part in parts]),
         np.concatenate([part.shapes for part in parts]),
+        np.concatenate([part.rows for part in parts]),
         np.concatenate([part.mean for part in parts]),
         np.concatenate([part.contrast for part in parts]),
     )
@@ -151,7 +164,8 @@ def _looks_of(levels: Levels) -> _Looks:
     """Of `(n, h, w, c)` whole numbers from 0 to 255."""
     count, height, width, channels = levels.shape
     # Colours stay apart: the same thing in another colour is no copy.
-    thumbs = _shrink(levels, min(SIDE, height), min(SIDE, width)).reshape(count, -1)
+    rows = min(SIDE, height)
+    thumbs = _shrink(levels, rows, min(SIDE, width)).reshape(count, -1)
     mean = thumbs.mean(axis=1)
     centred = thumbs - mean[:, None]
     contrast = np.sqrt(np.square(centred).mean(axis=1))
@@ -163,7 +177,8 @@ def _looks_of(levels: Levels) -> _Looks:
     # Bits of one rotation come from all over the picture: the corners often are mere ground.
     spread = steps.reshape(count, 8, 8).transpose(0, 2, 1).reshape(count, 64)
     hashes = np.packbits(spread, axis=1).view(np.uint64)[:, 0]
-    return _Looks(hashes, shapes, mean, contrast)
+    lines = shapes.reshape(count, rows, -1).mean(axis=2)
+    return _Looks(hashes, shapes, lines, mean, contrast)
 
 
 def _levels(pictures: Pictures) -> Levels:
