@@ -104,7 +104,7 @@ def evaluate(
     measure = objective.metric_for(target)
     bootstrap = Bootstrap(params.replicates, params.level, params.seed)
     validation = _part(development.validation(), target, "validation")
-    loss = loss_for(target, objective)
+    loss = loss_for(target)
     rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params.tolerance)
     choice = _choice(rows)
     asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
@@ -120,11 +120,11 @@ def evaluate(
 
     # The choice is made and written: only now is the test set read.
     tests = _part(holdout.read(), target, "holdout")
-    measures = all_figures(target, objective, params.bins)
-    tested = _test(asked, decisions, tests, measures, bootstrap, params.seed)
+    shown = all_figures(target, objective, params.bins)
+    tested = _test(asked, decisions, tests, shown, bootstrap, params.seed)
     # Raises where the holdout cannot tell.
     measure.score(tested["chosen"].predictions, tests.truth, tests.importance)
-    figures = {name: _headline(one, tests, measures, bootstrap) for name, one in tested.items()}
+    figures = {name: _headline(one, tests, shown, bootstrap) for name, one in tested.items()}
     recalls = {name: _recalls(one, tests, target, bootstrap) for name, one in tested.items()}
     by_name = {} if target.task == "regression" else {"recall": recalls}
     out.metrics.write({"n": len(tests), "objective": measure.name, **figures, **by_name})
@@ -133,7 +133,7 @@ def evaluate(
         choice=choice,
         target=target,
         objective=objective,
-        measures=measures,
+        shown=shown,
         loss=loss,
         thresholds={name: tuned for name, (_, tuned) in decided.items() if tuned},
         validation=validation,
@@ -217,7 +217,7 @@ def _test(
     asked: Mapping[str, Trained],
     decisions: Mapping[str, Decision],
     tests: _Part,
-    measures: Mapping[str, Measure],
+    shown: Mapping[str, Measure],
     bootstrap: Bootstrap,
     seed: int,
 ) -> dict[str, _Tested]:
@@ -227,7 +227,7 @@ def _test(
         if trained.model in tested:
             continue
         decision = decisions[name]
-        figures = {one: decision.measured(measure) for one, measure in measures.items()}
+        figures = {one: decision.measured(measure) for one, measure in shown.items()}
         predictions = _predict(trained.model, tests.examples, seed)
         samples = bootstrap.sample(
             {**figures, **_by_name(decision)},
@@ -263,11 +263,11 @@ def _predict(model: Path, examples: Examples, seed: int) -> Predictions:
 
 
 def _headline(
-    tested: _Tested, tests: _Part, measures: Mapping[str, Measure], bootstrap: Bootstrap
+    tested: _Tested, tests: _Part, shown: Mapping[str, Measure], bootstrap: Bootstrap
 ) -> dict[str, dict[str, float]]:
     """Every figure that is one number, with its interval; without those that are not known."""
     figures = {}
-    for name, measure in measures.items():
+    for name, measure in shown.items():
         sample = tested.samples[name]
         trials = measure.trials(tests.truth, tests.importance)
         value = float(sample.value)
@@ -330,7 +330,7 @@ def _details(
     choice: Choice,
     target: Target,
     objective: Objective,
-    measures: Mapping[str, Measure],
+    shown: Mapping[str, Measure],
     loss: Measure,
     thresholds: Mapping[str, Tuned],
     validation: _Part,
@@ -346,10 +346,10 @@ def _details(
     return Details(
         task=task,
         names=target.names,
-        positive=None if place is None else target.names[place],
+        positive=target.names[place] if place is not None and "recall" in shown else None,
         chosen=choice.candidate,
         objective=objective.metric,
-        figures={name: measure.reading for name, measure in measures.items()},
+        figures={name: measure.reading for name, measure in shown.items()},
         loss=loss.reading,
         thresholds=dict(thresholds),
         level=params.level,
