@@ -49,9 +49,10 @@ def list_table(path: Path, settings: PictureSettings) -> Listing:
                 Fault(given or f"row {row}", label or None, f"row {row} has no {missing}")
             )
             continue
-        file = _inside(given, path.parent, where)
+        name = _inside(given, path.parent, where)
+        file = path.parent / name
         if file.is_file():
-            entries.append(Entry(file, PurePosixPath(given).as_posix(), label, part))
+            entries.append(Entry(file, name, label, part))
         else:
             faults.append(Fault(given, label, f"row {row} names it, and there is no such file"))
     return Listing(entries, faults, [f"paths from the column {column!r}"])
@@ -76,20 +77,20 @@ def _path_column(frame: "pd.DataFrame", path: Path) -> str:
     return found[0]
 
 
-def _inside(given: str, folder: Path, where: str) -> Path:
-    """The file that a cell names; raises InputError where it is not in the table's folder."""
-    # As written on Windows.
-    text = given.replace("\\", "/")
-    if PurePosixPath(text).is_absolute() or text[1:3] == ":/":
+def _inside(given: str, folder: Path, where: str) -> str:
+    """The relative path that a cell names; raises InputError where it leads elsewhere."""
+    # Lists written on Windows have it the other way.
+    name = PurePosixPath(given.replace("\\", "/"))
+    if name.is_absolute() or name.as_posix()[1:3] == ":/":
         raise InputError(
             f"{where}: {given!r} is an absolute path. Give paths relative to the table's folder."
         )
-    if leads_outside(folder / text, folder):
+    if leads_outside(folder / name, folder):
         raise InputError(
             f"{where}: {given!r} leads outside the table's folder.\n"
             "Put table and pictures into one folder, and give paths below it."
         )
-    return folder / text
+    return name.as_posix()
 
 
 def _part(text: str, path: Path, row: int) -> str:
