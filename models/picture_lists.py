@@ -23,6 +23,7 @@ def list_table(path: Path, settings: PictureSettings) -> Listing:
     from models.tables import missing_cells, read_table, require_columns
 
     frame = read_table(path)
+    missing = settings.missing
     if settings.label is None:
         listed = ", ".join(map(repr, list(frame.columns)[:20]))
         raise InputError(f"{path}: which column holds the labels? Columns: {listed}.")
@@ -30,29 +31,20 @@ def list_table(path: Path, settings: PictureSettings) -> Listing:
     wanted = [column, settings.label, *([settings.part] if settings.part else [])]
     require_columns(frame, wanted, "column", path)
     cells = {
-        name: [
-            "" if absent else str(value).strip()
-            for value, absent in zip(
-                frame[name], missing_cells(frame[name], settings.missing), strict=True
-            )
-        ]
+        name: frame[name].astype(str).str.strip().mask(missing_cells(frame[name], missing), "")
         for name in wanted
     }
     entries: list[Entry] = []
     faults: list[Fault] = []
     for row, (given, label) in enumerate(zip(cells[column], cells[settings.label], strict=True), 1):
-        where = f"{path}: row {row}, column {column!r}"
-        part = _part(cells[settings.part][row - 1], path, row) if settings.part else None
+        part = _part(cells[settings.part].iloc[row - 1], path, row) if settings.part else None
         if not given or not label:
-            missing = "path" if not given else "label"
-            faults.append(
-                Fault(given or f"row {row}", label or None, f"row {row} has no {missing}")
-            )
+            lacks = "label" if given else "path"
+            faults.append(Fault(given or f"row {row}", label or None, f"row {row} has no {lacks}"))
             continue
-        name = _inside(given, path.parent, where)
-        file = path.parent / name
-        if file.is_file():
-            entries.append(Entry(file, name, label, part))
+        name = _inside(given, path.parent, f"{path}: row {row}, column {column!r}")
+        if _is_file(path.parent / name):
+            entries.append(Entry(path.parent / name, name, label, part))
         else:
             faults.append(Fault(given, label, f"row {row} names it, and there is no such file"))
     return Listing(entries, faults, [f"paths from the column {column!r}"])
@@ -91,6 +83,14 @@ def _inside(given: str, folder: Path, where: str) -> str:
             "Put table and pictures into one folder, and give paths below it."
         )
     return name.as_posix()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A text too long for a file's name, say.
+        return False
 
 
 def _part(text: str, path: Path, row: int) -> str:

@@ -37,7 +37,10 @@ def test_the_column_of_paths_is_found_and_rows_keep_their_order(tmp_path: Path) 
 
 
 def test_what_is_missing_is_set_aside(tmp_path: Path) -> None:
-    path = listed(tmp_path, "file,kind\nimg/0.png,a\nimg/9.png,b\n?,b\nimg/1.png,\nimg,a\n")
+    path = listed(
+        tmp_path,
+        "file,kind\nimg/0.png,a\nimg/9.png,b\n?,b\nimg/1.png,\nimg,a\n" + "x" * 300 + ",a\n",
+    )
     listing = list_table(path, settings(label="kind", path="file", missing=("", "?")))
     assert [entry.name for entry in listing.entries] == ["img/0.png"]
     assert [(fault.name, fault.label, fault.reason) for fault in listing.faults] == [
@@ -45,6 +48,7 @@ def test_what_is_missing_is_set_aside(tmp_path: Path) -> None:
         ("row 3", "b", "row 3 has no path"),
         ("img/1.png", None, "row 4 has no label"),
         ("img", "a", "row 5 names it, and there is no such file"),
+        ("x" * 300, "a", "row 6 names it, and there is no such file"),
     ]
 
 
