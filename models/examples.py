@@ -157,6 +157,8 @@ def _read_pictures(path: Path) -> Examples:
         )
 
 
+Places = npt.NDArray[np.int64]
+"""Which examples, `(m,)`."""
 Texts = dict[str, npt.NDArray[np.generic]]
 """Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 
@@ -194,7 +196,8 @@ class Table(Folder):
 class Development(Folder):
     """What models are made and chosen with: train, validation, and what train says of the target.
 
-    Files: schema.json, target.json, and train and validation as `write_examples` writes them.
+    Files: schema.json, target.json, train and validation as `write_examples` writes them, and
+    folds.parquet where folds are wished.
     """
 
     def write(
@@ -214,6 +217,19 @@ class Development(Folder):
     def validation(self) -> Examples:
         """The validation examples."""
         return read_examples(self.schema(), self.path, "validation")
+
+    def folds(self) -> list[tuple[Places, Places]]:
+        """For every fold, places to train on and to validate on; empty where none were wished.
+
+        Places in training and validation examples together, in this order. See `models.folds`.
+        """
+        from models import folds
+
+        path = self.path / "folds.parquet"
+        if not path.exists():
+            return []
+        rows = np.concatenate([self.train().rows, self.validation().rows])
+        return folds.read(path, rows)
 
     def schema(self) -> Schema:
         """What one example looks like."""

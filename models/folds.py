@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from models.examples import Places
 from models.partition import Keys, uniform
 from pipeline.artifacts import replacing
 
-Places = npt.NDArray[np.int64]
 _APART = 2**32
 """Seeds of repeats are so far apart, and from that of the split, that none are met by chance."""
 
