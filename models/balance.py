@@ -37,9 +37,7 @@ def balanced(
     )
 
 
-def _repeated(
-    order: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _repeated(order: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """`order` holds the places class by class; every class as often as the commonest."""
     most = int(counts.max())
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])

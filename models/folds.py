@@ -35,7 +35,7 @@ class Folding:
 
     def training(self, fold: int) -> npt.NDArray[np.bool_]:
         """`(n,)`: whether the fold trains on a row."""
-        return (self.since <= fold) & (self.fold != fold)
+        return np.asarray((self.since <= fold) & (self.fold != fold))
 
 
 def deal(keys: Keys, strata: npt.NDArray[np.integer], folds: int, seed: int) -> Folding:
@@ -101,7 +101,7 @@ def _level(
     taken = np.arange(1, len(lowest)) * lowest[1:] - np.cumsum(lowest)[:-1]
     raised = int((taken <= more).sum()) + 1
     level = np.floor((more + lowest[:raised].sum()) / raised)
-    quotas = np.maximum(level - heights, 0).astype(np.int64)
+    quotas: Places = np.maximum(level - heights, 0).astype(np.int64)
     low = np.flatnonzero(heights <= level)
     order = low[np.argsort((totals + quotas)[low], kind="stable")]
     quotas[order[: more - int(quotas.sum())]] += 1
@@ -138,9 +138,7 @@ def repeated(
     keys: Keys, strata: npt.NDArray[np.integer], folds: int, repeats: int, seed: int
 ) -> list[Folding]:
     """`deal`, so many times, each time otherwise."""
-    return [
-        deal(keys, strata, folds, seed + _APART * (repeat + 1)) for repeat in range(repeats)
-    ]
+    return [deal(keys, strata, folds, seed + _APART * (repeat + 1)) for repeat in range(repeats)]
 
 
 def write(foldings: list[Folding], rows: npt.NDArray[np.int64], path: Path) -> None:

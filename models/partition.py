@@ -58,7 +58,7 @@ def _plain(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     if values.dtype.kind != "f":
         return values
     # Adding zero makes -0.0 the 0.0 that it equals.
-    numbers = np.add(values, 0, dtype=values.dtype)
+    numbers: npt.NDArray[np.floating] = np.add(values, 0, dtype=values.dtype)
     numbers[np.isnan(numbers)] = np.nan
     return numbers
 

@@ -130,8 +130,10 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     _require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
     told = [known.part(at) for at in places]
-    found = findings_parts.look(*told, schema, parted_by_time=params.method == "time")
-    notes += findings.require(found, params.allow, "split.allow", "split")
+    found = findings_parts.look(
+        told[0], told[1], told[2], schema, parted_by_time=params.method == "time"
+    )
+    notes += findings.require(found, params.allow, "split", "split.allow", findings_parts.CHECKS)
     train, validation, holdout = (part.examples for part in told)
     parts = {"train": train, "validation": validation, "holdout": holdout}
     summary = _summary(parts, schema)
@@ -156,7 +158,9 @@ class Known:
     columns: Columns
     """Features and columns set aside, by name."""
     keys: partition.Keys
-    """`(n,)` equal for copies, and where it is wished for near copies."""
+    """`(n,)` equal for copies."""
+    near: partition.Keys | None
+    """`(n,)` equal for near copies, where it is wished that they stay together."""
     groups: partition.Keys | None
     """`(n,)` equal within a group."""
     times: npt.NDArray[np.int64] | None
@@ -166,14 +170,17 @@ class Known:
 
     @property
     def units(self) -> partition.Keys:
-        """`(n,)` equal for what may not be torn apart: groups, else copies."""
-        return self.keys if self.groups is None else self.groups
+        """`(n,)` equal for what may not be torn apart: groups, else near copies, else copies."""
+        if self.groups is not None:
+            return self.groups
+        return self.keys if self.near is None else self.near
 
     def part(self, places: npt.NDArray[np.int64]) -> findings_parts.Part:
         """What the findings look at."""
         return findings_parts.Part(
             self.examples.take(places),
             self.keys[places],
+            None if self.near is None else self.near[places],
             None if self.groups is None else self.groups[places],
             None if self.times is None else self.times[places],
         )
@@ -182,14 +189,15 @@ class Known:
 def know(examples: Examples, aside: Texts, params: SplitParams) -> Known:
     """Read the columns that params name; raises InputError."""
     columns = examples.features | aside
-    near = params.near_copies
-    keys = partition.near_keys(examples) if near else partition.content_keys(examples)
+    keys = partition.content_keys(examples)
+    pictures = next(iter(examples.features.values())).ndim > 1
+    near = partition.near_keys(examples) if pictures and params.near_copies else None
     groups, times, moments = None, None, None
     if params.group is not None:
         groups = partition.text_keys(_column(columns, params.group, "group"))
     if params.time:
         times, moments = _ranks(columns, params)
-    return Known(examples, columns, keys, groups, times, moments)
+    return Known(examples, columns, keys, near, groups, times, moments)
 
 
 def assign(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:
@@ -213,9 +221,8 @@ def _by_hash(known: Known, params: SplitParams) -> tuple[partition.Codes, list[s
     if params.group is not None:
         count = len(np.unique(known.units))
         notes = [f"{count:,} groups by {params.group!r}, each in one part"]
-    elif copies := len(known.keys) - len(np.unique(known.keys)):
-        pictures = next(iter(known.examples.features.values())).ndim > 1
-        kind = "copies or near copies" if pictures and params.near_copies else "copies"
+    elif copies := len(known.units) - len(np.unique(known.units)):
+        kind = "copies" if known.near is None else "copies or near copies"
         notes = [f"{copies:,} rows are {kind} of another; all of a kind are in one part"]
     else:
         notes = []
@@ -254,7 +261,7 @@ def _ranks(columns: Columns, params: SplitParams) -> "tuple[npt.NDArray[np.int64
     names = list(params.time)
     frame = pd.DataFrame({name: _moments(_column(columns, name, "time"), name) for name in names})
     # Several columns sort as a tuple would.
-    ranks = frame.groupby(names, sort=True).ngroup().to_numpy(dtype=np.int64)
+    ranks = frame.groupby(names, sort=True).ngroup().to_numpy().astype(np.int64)
     return ranks, frame.drop_duplicates().sort_values(names).reset_index(drop=True)
 
 
@@ -343,9 +350,7 @@ def _require_targets(
         _require_both(targets[codes == TRAIN], schema)
 
 
-def _members(
-    targets: npt.NDArray[Any], schema: Schema
-) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def _members(targets: npt.NDArray[Any], schema: Schema) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Every class or label in words, and which examples `(n,)` have it."""
     if schema.task == "multilabel":
         pairs = zip(schema.targets, targets.T, strict=True)

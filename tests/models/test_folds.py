@@ -1,4 +1,4 @@
-"""Folds: whole, disjoint, even, repeatable; units are not torn, and no fold trains on its future."""
+"""Folds: whole, disjoint, even, repeatable; no fold trains on its future."""
 
 from pathlib import Path
 
