@@ -1,29 +1,45 @@
 """From raw values to what networks take: statistics of the training rows, and the encoder.
 
-`learn` reads the statistics with NumPy, `build` turns them into a Keras model that is saved inside
-every candidate. So a saved model takes raw values, and nothing is encoded twice by two codes.
+`learn` reads the statistics, `build` turns them into a Keras model that is saved inside every
+candidate. So a saved model takes raw values, and nothing is encoded twice by two codes: even the
+words of texts are counted by the operations that the model has.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil, prod
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import layers
+from models import layers, text_layers
 from models.examples import PICTURE, Examples, Schema
+from models.layout import Layout, TextLayout
 
 CATEGORIES = 64
 """Categories of a column that get a place of their own; rarer ones share the unknown's."""
+VOCABULARY = 10_000
+"""Words of a text column that get a place of their own."""
+LENGTH = 256
+"""Words of a text that are looked at, at the most."""
+COVERED = 95
+"""Percent of the training texts that are looked at whole, where `LENGTH` allows."""
 BATCH = 8192
 """Rows encoded or predicted at once: large, since small models are bound by Python."""
+MEMORY = 64 * 2**20
+"""Bytes that the largest part of a batch may take, where `BATCH` rows would take more."""
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A numeric column: its name, mean and standard deviation, and whether values were missing."""
+    """A column of numbers: its mean and standard deviation, and whether values were missing.
+
+    Also for times, in days.
+    """
 
     name: str
     mean: float
@@ -45,29 +61,42 @@ class Statistics:
 
     numeric: tuple[Numeric, ...]
     categorical: tuple[Categorical, ...]
+    times: tuple[Numeric, ...]
+    texts: tuple[TextLayout, ...]
     shape: tuple[int, ...]
     """Of a picture; empty for a table."""
     mean: float
     """Of all the pictures' values."""
     scale: float
 
+    @property
+    def layout(self) -> Layout:
+        """Which columns of the encoded table are what."""
+        marks = sum(column.missing for column in (*self.numeric, *self.times))
+        places = sum(1 + len(column.categories) for column in self.categorical)
+        cycles = (1 + 2 * len(layers.CYCLES)) * len(self.times)
+        return Layout(len(self.numeric) + marks + places + cycles, self.texts)
+
 
 def learn(train: Examples, schema: Schema) -> Statistics:
     """The statistics of the training examples, and of no others."""
     if schema.kind == "pictures":
         mean, scale = _moments(train.features[PICTURE])
-        return Statistics((), (), schema.shape, mean, scale)
-    numeric = tuple(
-        _numeric(column.name, train.features[column.name])
-        for column in schema.columns
-        if column.type == "numeric"
+        return Statistics((), (), (), (), schema.shape, mean, scale)
+
+    def columns(kind: str) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
+        named = (column.name for column in schema.columns if column.type == kind)
+        return ((name, train.features[name]) for name in named)
+
+    return Statistics(
+        numeric=tuple(_numeric(*column) for column in columns("numeric")),
+        categorical=tuple(_categorical(*column) for column in columns("categorical")),
+        times=tuple(_time(*column) for column in columns("time")),
+        texts=tuple(_text(*column) for column in columns("text")),
+        shape=(),
+        mean=0.0,
+        scale=1.0,
     )
-    categorical = tuple(
-        _categorical(column.name, train.features[column.name])
-        for column in schema.columns
-        if column.type == "categorical"
-    )
-    return Statistics(numeric, categorical, (), 0.0, 1.0)
 
 
 def _numeric(name: str, values: npt.NDArray[np.generic]) -> Numeric:
@@ -77,21 +106,54 @@ def _numeric(name: str, values: npt.NDArray[np.generic]) -> Numeric:
     return Numeric(name, mean, scale, bool(missing.any()))
 
 
+def _time(name: str, values: npt.NDArray[np.generic]) -> Numeric:
+    days = values.astype(np.float64)
+    missing = np.isnan(days)
+    known = days[~missing]
+    if known.size == 0:
+        return Numeric(name, 0.0, 1.0, True)
+    # Not rounded to float32, which the encoder does not use for times either.
+    mean, scale = float(known.mean()), float(known.std())
+    # A microsecond: float64 days hold no less.
+    return Numeric(name, mean, scale if scale > 1e-11 else 1.0, bool(missing.any()))
+
+
 def _moments(values: npt.NDArray[np.generic]) -> tuple[float, float]:
     """Mean and standard deviation, exact in float32; the latter 1 where nothing varies."""
-    numbers = values.astype(np.float64)
-    if numbers.size == 0:
+    if values.size == 0:
         return 0.0, 1.0
-    mean, scale = float(np.float32(numbers.mean())), float(np.float32(numbers.std()))
+    mean = sum(float(part.sum()) for part in _parts(values)) / values.size
+    squares = sum(float(np.square(part - mean).sum()) for part in _parts(values))
+    rounded, scale = float(np.float32(mean)), float(np.float32(np.sqrt(squares / values.size)))
     # Rounding leaves a constant column a deviation of about 1e-17: compared with the values' size.
-    return mean, scale if scale > 1e-6 * max(abs(mean), 1e-6) else 1.0
+    return rounded, scale if scale > 1e-6 * max(abs(rounded), 1e-6) else 1.0
+
+
+def _parts(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
+    """The values in float64, a part at a time: all of many pictures would not fit."""
+    flat, size = values.reshape(-1), MEMORY // 8
+    return (flat[start : start + size].astype(np.float64) for start in range(0, len(flat), size))
 
 
 def _categorical(name: str, values: npt.NDArray[np.generic]) -> Categorical:
-    counts = Counter(values.tolist())
+    return Categorical(name, _frequent(Counter(values.tolist()), CATEGORIES))
+
+
+def _frequent(counts: Counter[str], most: int) -> tuple[str, ...]:
     # Sorted by count, then by name, so that a tie does not depend on the rows' order.
-    ranked = sorted(counts, key=lambda category: (-counts[category], category))
-    return Categorical(name, tuple(ranked[:CATEGORIES]))
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:most])
+
+
+def _text(name: str, values: npt.NDArray[np.generic]) -> TextLayout:
+    counts: Counter[str] = Counter()
+    lengths = []
+    for start in range(0, len(values), BATCH):
+        words = layers.words(tf.constant(values[start : start + BATCH], tf.string))
+        lengths.append(words.row_lengths().numpy())
+        found, times = np.unique(words.flat_values.numpy().astype(bytes), return_counts=True)
+        counts.update(dict(zip(map(bytes.decode, found), times.tolist(), strict=True)))
+    covered = ceil(np.percentile(np.concatenate(lengths), COVERED)) if lengths else 0
+    return TextLayout(name, min(max(covered, 1), LENGTH), _frequent(counts, VOCABULARY))
 
 
 def input_name(column: str) -> str:
@@ -100,48 +162,80 @@ def input_name(column: str) -> str:
 
 
 def build(statistics: Statistics) -> keras.Model:
-    """The model "encoder": raw features by name to `(n, d)` or `(n, h, w, c)` float32."""
+    """The model "encoder": raw features by name to `(n, d)` or `(n, h, w, c)` float32.
+
+    The columns of the `(n, d)` matrix are those of `Statistics.layout`: numbers, categories and
+    times, then the words of texts.
+    """
     if statistics.shape:
         picture = keras.Input(statistics.shape, name=PICTURE)
         rescaling = keras.layers.Rescaling(
             1 / statistics.scale, -statistics.mean / statistics.scale, name="standardise"
         )
         return keras.Model({PICTURE: picture}, rescaling(picture), name="encoder")
-    inputs = {}
+    inputs: dict[str, Any] = {}
+
+    def entry(column: str, dtype: str) -> Any:
+        name = input_name(column)
+        inputs[name] = keras.Input((), dtype=dtype, name=name)
+        return inputs[name]
+
     parts = []
-    for column in statistics.numeric:
-        inputs[input_name(column.name)] = keras.Input((), name=input_name(column.name))
-    if statistics.numeric:
-        standardise = layers.Standardise(
-            [column.mean for column in statistics.numeric],
-            [column.scale for column in statistics.numeric],
-            [place for place, column in enumerate(statistics.numeric) if column.missing],
-            name="standardise",
-        )
-        parts.append(standardise(list(inputs.values())))
-    for place, category in enumerate(statistics.categorical):
-        name = input_name(category.name)
-        inputs[name] = keras.Input((), dtype="string", name=name)
-        lookup = keras.layers.StringLookup(
-            vocabulary=list(category.categories), output_mode="one_hot", name=f"categories_{place}"
-        )
-        parts.append(lookup(inputs[name]))
+    for columns, dtype, layer, name in (
+        (statistics.numeric, "float32", layers.Standardise, "standardise"),
+        (statistics.times, "float64", layers.Calendar, "calendar"),
+    ):
+        if columns:
+            entries = [entry(column.name, dtype) for column in columns]
+            parts.append(layer(**_moments_of(columns), name=name)(entries))
+    for place, column in enumerate(statistics.categorical):
+        one_hot = layers.OneHot(list(column.categories), name=f"categories_{place}")
+        parts.append(one_hot(entry(column.name, "string")))
+    for place, text in enumerate(statistics.texts):
+        words = layers.Words(list(text.vocabulary), text.length, name=f"words_{place}")
+        parts.append(words(entry(text.name, "string")))
     encoded = keras.layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
     return keras.Model(inputs, encoded, name="encoder")
+
+
+def _moments_of(columns: tuple[Numeric, ...]) -> dict[str, Any]:
+    """The arguments of the layers for numbers and times."""
+    return {
+        "means": [column.mean for column in columns],
+        "scales": [column.scale for column in columns],
+        "missing": [place for place, column in enumerate(columns) if column.missing],
+    }
+
+
+def rows(model: keras.Model) -> int:
+    """How many examples `model` takes at once: `BATCH`, or as many as `MEMORY` has room for."""
+    return max(1, min(BATCH, MEMORY // (4 * _largest(model))))
+
+
+def _largest(model: keras.Model) -> int:
+    """The most numbers that one example has anywhere in the model."""
+    sizes = [1]
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            sizes.append(_largest(layer))
+        elif isinstance(layer, text_layers.Attend):
+            sizes.append(layer.heads * layer.output.shape[1] ** 2)
+        sizes.append(prod(layer.output.shape[1:]))
+    return max(sizes)
 
 
 def run(model: keras.Model, examples: Examples) -> npt.NDArray[np.float32]:
     """What a model of raw features gives for the examples, `(n, …)` float32, in large batches.
 
-    Works for the encoder and for a whole saved model.
+    Works for the encoder and for a whole saved model. Memory is bounded: see `rows`.
     """
     features = {input_name(name): values for name, values in examples.features.items()}
     types = {value.name: value.dtype for value in model.inputs}
 
-    outputs = []
-    for start in range(0, len(examples), BATCH):
+    size, outputs = rows(model), []
+    for start in range(0, len(examples), size):
         batch = {
-            name: tf.constant(features[name][start : start + BATCH], dtype=types[name])
+            name: tf.constant(features[name][start : start + size], dtype=types[name])
             for name in types
         }
         # Neither `Model.predict` nor a traced function: with few large batches both cost more to

@@ -8,6 +8,7 @@ import numpy as np
 
 from models.candidate import Candidate, Record, Trained
 from models.curves import Epoch
+from models.examples import Development
 from models.training import Run
 from pipeline.errors import FettleError
 
@@ -52,28 +53,22 @@ def gather(
     stage: str,
     summary: str,
     settings: Mapping[str, Any],
+    development: Development,
     before: Sequence[Run] = (),
 ) -> None:
     """Write a candidate from its runs, whose models lie in its folder as `seed-N.keras`.
 
-    Keeps the model of the seed with the lowest validation log loss and removes the others.
+    Keeps the model of the seed with the lowest validation loss and removes the others.
     `before` are runs that led to it, trials or a source task: they are in fits.csv and in the
     record's counts, but in neither the means nor the predictions.
     Raises FettleError where a run diverged: a mean over the others would be too good.
     """
     _check(runs, stage, settings)
-    best = min(runs, key=lambda run: run.log_loss)
-    out.model.write_probabilities(np.stack([run.probabilities for run in runs]))
+    best = min(runs, key=lambda run: run.loss)
+    out.model.write_predictions(np.stack([run.predictions for run in runs]))
     out.model.fits.write(_fits([*before, *runs]))
     out.curves.write(_curves(runs))
-    out.metrics.write(
-        {
-            "validation": {
-                "accuracy": _mean([run.accuracy for run in runs]),
-                "log_loss": _mean([run.log_loss for run in runs]),
-            }
-        }
-    )
+    out.metrics.write({"validation": _figures(runs, development)})
     every = [*before, *runs]
     out.model.write_record(
         Record(
@@ -106,6 +101,19 @@ def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None
                 f"is no number any more. It was trained with learning_rate "
                 f"{settings['learning_rate']:g}; lower that in params.yaml."
             )
+
+
+def _figures(runs: Sequence[Run], development: Development) -> dict[str, float]:
+    target, validation = development.target(), development.validation()
+    truth = target.truth(validation.targets)
+    figures = standard_figures(target)
+    every = [
+        {name: figure.score(run.predictions, truth, validation.weights)}
+        for name, figure in figures.items()
+        for run in runs
+    ]
+    means = {name: _mean([one[name] for one in every if name in one]) for name in figures}
+    return {**means, "loss": _mean([run.loss for run in runs])}
 
 
 def _mean(values: Sequence[float]) -> float:

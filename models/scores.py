@@ -23,8 +23,23 @@ def accuracy(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.inte
 
 def log_loss(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:
     """The mean of -log of the probability that `(n, classes)` gives to each of `(n,)` codes."""
+    return float(log_losses(probabilities, codes).mean())
+
+
+def log_losses(
+    probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """-log of the probability that `(n, classes)` gives to each of `(n,)` codes, `(n,)`."""
     true = probabilities[np.arange(len(codes)), codes].astype(np.float64)
-    return float(-np.log(np.maximum(true, SMALLEST)).mean())
+    return -np.log(np.maximum(true, SMALLEST))
+
+
+def binary_log_losses(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """-log of the probability given to what each of `(n, k)` labels is, `(n, k)`."""
+    given = np.where(truth > 0.5, probabilities, 1 - probabilities.astype(np.float64))
+    return -np.log(np.maximum(given.astype(np.float64), SMALLEST))
 
 
 def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

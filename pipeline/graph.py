@@ -54,8 +54,12 @@ def trace(flow: Flow, source: Source) -> list[Node]:
 
 
 def sections(nodes: list[Node]) -> dict[str, type[Section]]:
-    """The params type of every stage that has one, by section."""
-    return {node.name: node.stage.params_type for node in nodes if node.stage.params_type}
+    """The type of every section that a stage takes, by its name in params.yaml."""
+    return {
+        section: node.stage.sections[parameter]
+        for node in nodes
+        for parameter, section in node.stage.section_names().items()
+    }
 
 
 def needs(nodes: list[Node]) -> dict[str, list[str]]:
