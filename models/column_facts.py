@@ -3,16 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from models.examples import Column
-from models.tables import missing_cells
-
-if TYPE_CHECKING:
-    import pandas as pd
+from models.table_cells import Cells, Words
 
 MOST_COUNTED = 1000
 """Values are counted one by one where a column has at most so many different ones."""
@@ -67,37 +63,37 @@ class Facts:
         return self.present == self.rows and bool((np.diff(self.order) >= 0).all())
 
 
-def facts(frame: "pd.DataFrame", columns: Sequence[Column], missing: Sequence[str]) -> list[Facts]:
-    """Facts about each of `columns`; `missing` are the texts that mean a missing cell."""
-    return [_of(frame[column.name], column, missing) for column in columns]
+def facts(cells: Sequence[Cells], columns: Sequence[Column]) -> list[Facts]:
+    """Facts about each of `columns`, whose cells are in the same order."""
+    return [_of(one, column) for one, column in zip(cells, columns, strict=True)]
 
 
 def tokens(name: str) -> tuple[str, ...]:
     """The words of a name, in small letters, however they are run together."""
-    found = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+|#", name)
-    return tuple(word.lower() for word in found)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return tuple(word.lower() for word in re.findall(r"[^\W\d_]+|\d+|#", apart))
 
 
-def _of(values: "pd.Series[str]", column: Column, missing: Sequence[str]) -> Facts:
+def _of(cells: Cells, column: Column) -> Facts:
     import pandas as pd
 
-    absent = missing_cells(values, missing).to_numpy()
-    texts = values.astype(str).str.strip().where(~absent)
+    texts = cells.texts()
+    texts[cells.absent] = None
     codes, distinct = pd.factorize(texts)
     counted = np.bincount(codes[codes >= 0], minlength=len(distinct))
-    numbers = None
-    if column.type == "numeric":
-        numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
     few = len(distinct) <= MOST_COUNTED
     commonest = np.argsort(-counted, kind="stable") if few else np.empty(0, dtype=np.intp)
-    words, digits = _texture([str(text) for text in distinct]) if numbers is None else (1.0, 1.0)
+    numbers = None
+    if column.type == "numeric":
+        numbers = np.where(cells.absent, np.nan, cells.numbers())
+    words, digits = _texture(distinct.tolist()) if numbers is None else (1.0, 1.0)
     return Facts(
         name=column.name,
         type=column.type,
-        rows=len(values),
-        present=int((~absent).sum()),
+        rows=len(cells),
+        present=int((~cells.absent).sum()),
         distinct=len(distinct),
-        counts={str(distinct[place]): int(counted[place]) for place in commonest},
+        counts={distinct[place]: int(counted[place]) for place in commonest},
         numbers=numbers,
         order=_places(codes, distinct) if numbers is None else numbers,
         words=words,
@@ -105,9 +101,9 @@ def _of(values: "pd.Series[str]", column: Column, missing: Sequence[str]) -> Fac
     )
 
 
-def _places(codes: npt.NDArray[np.int64], distinct: "pd.Index[str]") -> npt.NDArray[np.float64]:
+def _places(codes: npt.NDArray[np.intp], distinct: Words) -> npt.NDArray[np.float64]:
     """Each cell's place in the order of the values, NaN for a missing one."""
-    ranks = np.append(np.argsort(np.argsort(distinct.to_numpy().astype(str))), 0).astype(float)
+    ranks = np.append(np.argsort(np.argsort(distinct.astype(str))), 0).astype(float)
     return np.where(codes >= 0, ranks[codes], np.nan)
 
 
