@@ -44,6 +44,8 @@ KEYS = _words("id ids key uuid guid index instant row number no nr num code reco
 """Names of what merely numbers the rows."""
 PARTS = _words("part split set subset fold partition")
 WEIGHTS = ("sample_weight", "instance_weight", "row_weight", "fnlwgt")
+FLAGS = _words("0 1 0.0 1.0 yes no true false")
+"""What a label may say in a column of its own."""
 FEW = 20
 """At most so many whole numbers are classes; more are a quantity."""
 RARE = 0.3
@@ -133,13 +135,13 @@ def task(targets: Sequence[Facts]) -> tuple[Task, str]:
 
 
 def _task_of_several(targets: Sequence[Facts]) -> tuple[Task, str]:
-    if all(set(column.counts) <= {"0", "1", "0.0", "1.0"} for column in targets):
-        return "multilabel", "several targets of 0 and 1: each is a label that may hold"
+    if all(column.counts and {*map(str.lower, column.counts)} <= FLAGS for column in targets):
+        return "multilabel", "several targets of yes and no: each is a label that may hold"
     texts = [column.name for column in targets if column.numbers is None]
     if texts:
         raise InputError(
             f"--target {texts[0]!r} holds texts; several targets must all be numbers, or all be 0 "
-            "and 1. Give one target."
+            "and 1, yes and no. Give one target."
         )
     return "regression", "several targets of numbers"
 
