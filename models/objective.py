@@ -223,6 +223,11 @@ def all_figures(target: Target, objective: Objective, bins: int) -> dict[str, Me
     }
 
 
+def plain_figures(task: Task) -> Mapping[str, Figure]:
+    """The figures of a task that need no parameter, by name."""
+    return _PLAIN[task]
+
+
 def loss_for(target: Target, objective: Objective) -> Measure:
     """What stands beside the objective in the ledger: the log loss; of quantities the root mean
     squared error, which unlike the mean squared one is in the target's unit."""

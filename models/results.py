@@ -9,7 +9,9 @@ import numpy as np
 from models.candidate import Candidate, Record, Trained
 from models.curves import Epoch
 from models.examples import Development
+from models.objective import plain_figures
 from models.training import Run
+from models.weighted import even
 from pipeline.errors import FettleError
 
 if TYPE_CHECKING:
@@ -104,21 +106,20 @@ def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None
 
 
 def _figures(runs: Sequence[Run], development: Development) -> dict[str, float]:
-    target, validation = development.target(), development.validation()
-    truth = target.truth(validation.targets)
-    figures = standard_figures(target)
-    every = [
-        {name: figure.score(run.predictions, truth, validation.weights)}
-        for name, figure in figures.items()
-        for run in runs
-    ]
-    means = {name: _mean([one[name] for one in every if name in one]) for name in figures}
-    return {**means, "loss": _mean([run.loss for run in runs])}
+    """Means over the runs; without what cannot be told from these examples."""
+    truth, weights = development.truth("validation")
+    counted = even(len(truth)) if weights is None else weights[np.newaxis].astype(np.float64)
+    figures = {
+        name: float(np.mean([figure(run.predictions, truth, counted)[0] for run in runs]))
+        for name, figure in plain_figures(development.target().task).items()
+    }
+    known = {name: _rounded(value) for name, value in figures.items() if not np.isnan(value)}
+    return {**known, "loss": _rounded(float(np.mean([run.loss for run in runs])))}
 
 
-def _mean(values: Sequence[float]) -> float:
+def _rounded(value: float) -> float:
     """Seven digits: what a mean of float32 figures holds, and readable in a diff."""
-    return float(f"{float(np.mean(values)):.7g}")
+    return float(f"{value:.7g}")
 
 
 def _fits(runs: Sequence[Run]) -> "pd.DataFrame":

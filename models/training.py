@@ -25,8 +25,9 @@ from pipeline.executor import Executor
 if TYPE_CHECKING:
     import keras
 
-    from models.encode import Layout, Statistics
+    from models.encode import Statistics
     from models.fit import Fitted, Weights
+    from models.layout import Layout
 
 
 @dataclass(frozen=True)

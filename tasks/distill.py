@@ -113,12 +113,12 @@ def _teacher(
     development: Development, objective: Objective, candidates: Sequence[Trained]
 ) -> Trained:
     """The best mean score on validation; of equal ones the first."""
-    target, validation = development.target(), development.validation()
-    metric, truth = objective.resolve(target), target.truth(validation.targets)
+    metric = objective.metric_for(development.target())
+    truth, importance = development.truth("validation")
 
     def rank(candidate: Trained) -> float:
         seeds = candidate.predictions()
-        score = sum(metric.score(one, truth, validation.weights) for one in seeds) / len(seeds)
+        score = sum(metric.score(one, truth, importance) for one in seeds) / len(seeds)
         return -metric.sign * score
 
     enabled = [candidate for candidate in candidates if candidate.record().enabled]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from models import determinism, results, training
 from models.candidate import Searched
 from models.examples import Development
-from models.objective import Metric, Objective
+from models.objective import Measure, Objective
 from models.settings import (
     BatchSize,
     Depth,
@@ -107,7 +107,7 @@ def search(
         results.switched_off(out, "search")
         out.trials.write(_table([]))
         return
-    metric = objective.resolve(development.target())
+    metric = objective.metric_for(development.target())
     trials, tried = _try(development, metric, params, executor)
     best = _best(trials, metric)
     shape, settings = _settings(best.values, params)
@@ -129,15 +129,14 @@ def search(
 
 
 def _try(
-    development: Development, metric: Metric, params: SearchParams, executor: Executor
+    development: Development, metric: Measure, params: SearchParams, executor: Executor
 ) -> tuple[list[Trial], list[training.Run]]:
     """All trials in the order asked, in rounds."""
     from models import tuning
 
     determinism.start(params.seed)
     space = _space(development, params)
-    validation = development.validation()
-    truth = development.target().truth(validation.targets)
+    truth, importance = development.truth("validation")
     trials: list[Trial] = []
     tried: list[training.Run] = []
     with tuning.Oracle(
@@ -157,7 +156,7 @@ def _try(
             ]
             runs = executor.map(training.train, items, [item.name for item in items])
             for number, values, run in zip(numbers, proposals, runs, strict=True):
-                score = metric.score(run.predictions, truth, validation.weights)
+                score = metric.score(run.predictions, truth, importance)
                 trial = _trial(number, values, run, score)
                 oracle.tell(values, trial.score)
                 trials.append(trial)
@@ -209,7 +208,7 @@ def _trial(number: int, values: "Values", run: training.Run, score: float) -> Tr
     )
 
 
-def _best(trials: list[Trial], metric: Metric) -> Trial:
+def _best(trials: list[Trial], metric: Measure) -> Trial:
     """The best score; of equal ones the lowest loss, of those the first.
 
     Raises FettleError where every trial diverged.
