@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from models.findings import Finding
     from tasks.ingest import Read
 
-SHOWN = 8
-"""Names listed in one line at the most."""
+SHOWN = 5
+"""Candidates for the target that are listed."""
 
 
 @dataclass(frozen=True)
@@ -413,7 +413,7 @@ def _look(arrival: Arrival, raw: dict[str, Any], values: Values) -> "tuple[Read,
     section = raw["ingest"] | values["ingest"]
     params = IngestParams.model_validate_json(json.dumps(section))
     read = read_examples_file(arrival.source, params)
-    return read, findings.look(read.examples, read.schema)
+    return read, [*findings.look(read.examples, read.schema), *read.findings]
 
 
 def _hints(

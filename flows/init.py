@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import Arrival, arriving
 from flows.setting import Values, write_params
@@ -11,6 +13,7 @@ from flows.wishes import Wishes
 from models import expectations, presets
 from models.examples import PICTURE
 from pipeline.params_file import read_raw
+from pipeline.project import EXPECTED, open_project
 
 
 def init(wishes: Wishes, stand: Path) -> None:
@@ -28,7 +31,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         )
         arrival.settle()
     sized, told = _sized(decision, raw)
-    expectations.write(expected, expectations.SCHEMA)
+    expectations.write(expected, EXPECTED)
     write_params(_merged(decision.values, sized))
     _render()
     for line in [*_read(arrival, decision), *decision.lines, *told, *_estimate(decision, raw)]:
@@ -67,8 +70,6 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
 
 
 def _estimate(decision: Decision, raw: dict[str, Any]) -> list[str]:
-    from pipeline.project import open_project
-
     project = open_project()
     params = project.params()
     costs = [
@@ -87,7 +88,6 @@ def _estimate(decision: Decision, raw: dict[str, Any]) -> list[str]:
 
 def _render() -> None:
     from flows.render import write
-    from pipeline.project import open_project
 
     write(open_project())
 
@@ -112,7 +112,7 @@ def _read(arrival: Arrival, decision: Decision) -> list[str]:
         if names:
             lines.append(f"{kind} columns ({len(names)}): {', '.join(names)}")
     missing = {
-        name: int((values == "").sum() if values.dtype.kind == "O" else (values != values).sum())
+        name: int((np.isnan(values) if values.dtype.kind == "f" else values == "").sum())
         for name, values in examples.features.items()
         if name != PICTURE
     }

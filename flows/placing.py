@@ -31,7 +31,7 @@ class Arrival:
     source: Path
     """Where they can be read now."""
     place: Path
-    """Where they will lie, relative to the project; `source` itself where they lie there already."""
+    """Where they will lie, relative to the project; where they are, if they lie there already."""
     name: str
     """What the data are called: the name of the file, the folder or the database."""
 
@@ -49,7 +49,7 @@ class Arrival:
 
 @contextmanager
 def arriving(
-    path: str, stand: Path, test: Path | None, validation: Path | None, query: str | None
+    path: str, stand: Path, test: str | None, validation: str | None, query: str | None
 ) -> Iterator[Arrival]:
     """Find the data that `path` names, from where the user stands.
 
@@ -69,8 +69,8 @@ def arriving(
                 raise InputError("--query gives one table: leave out --test and --validation.")
             yield _queried(path, query, Path(temporary))
             return
-        given = {"train": stand / path, "validation": validation, "test": test}
-        files = {part: file for part, file in given.items() if file is not None}
+        given = {"train": path, "validation": validation, "test": test}
+        files = {part: stand / file for part, file in given.items() if file is not None}
         arrival, shown = _together(files, Path(temporary))
         try:
             yield arrival
@@ -100,7 +100,8 @@ def _queried(url: str, query: str, folder: Path) -> Arrival:
     from models.table_queries import read_query, write_snapshot
 
     # Only the last word of the address: user and password are none of a file's name.
-    name = re.sub(r"\W+", "_", Path(url.split("?")[0].rsplit("/", 1)[-1]).stem).strip("_")
+    last = url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1]
+    name = re.sub(r"\W+", "_", Path(last).stem).strip("_")
     source = folder / f"{name or 'query'}.parquet"
     write_snapshot(read_query(url, query), source)
     return Arrival(source, DATA / source.name, name or "query")

@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from models.target import Task
 
@@ -19,8 +18,9 @@ class Wishes:
     group: str | None
     time: tuple[str, ...]
     part: str | None
-    test: Path | None
-    validation: Path | None
+    test: str | None
+    validation: str | None
+    """Files of these parts, as they were typed."""
     query: str | None
     weight: str | None
     missing: tuple[tuple[str, str], ...]

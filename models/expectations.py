@@ -15,7 +15,7 @@ rows of the same kind must pass:
 import difflib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -57,26 +57,54 @@ class Range(Section):
         return self
 
 
-class Expected(Range):
-    """One column."""
+Share = Annotated[float, Field(ge=0, le=1)]
+"""Of missing cells, at the most."""
 
-    type: Literal["numeric", "categorical", "text", "time", "aside"]
-    """`aside`: no feature."""
-    missing: float = Field(ge=0, le=1)
-    """Share of missing cells at the most."""
+
+class Numeric(Range):
+    """A column of numbers."""
+
+    type: Literal["numeric"]
+    missing: Share
+
+
+class Categorical(Section):
+    """A column of categories."""
+
+    type: Literal["categorical"]
+    missing: Share
     categories: tuple[str, ...] | None
-    """All there are, or null."""
+    """All there are; null: any."""
+
+
+class Other(Section):
+    """A column of texts or times."""
+
+    type: Literal["text", "time"]
+    missing: Share
+
+
+class Aside(Section):
+    """A column that is no feature."""
+
+    type: Literal["aside"]
+    missing: Share
     unique: bool
+    """Whether no value may be met twice."""
+
+
+Expected = Annotated[Numeric | Categorical | Other | Aside, Field(discriminator="type")]
+"""One column."""
 
 
 class Expectations(Section):
     """The whole file."""
 
     columns: dict[str, Expected]
-    classes: tuple[str, ...] | None
-    """Of a classification."""
-    targets: dict[str, Range] | None
-    """Of a regression."""
+    classes: tuple[str, ...]
+    """Of a classification; empty: any."""
+    targets: dict[str, Range]
+    """Of a regression; none: any."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +124,14 @@ class Problem:
 
 def learn(examples: Examples, schema: Schema, aside: Texts) -> Expectations:
     """What these examples lead one to expect of later ones."""
-    columns = {
+    columns: dict[str, Any] = {
         column.name: _expected(column, examples.features[column.name]) for column in schema.columns
     }
     for name, values in aside.items():
         if name != GIVEN:
             columns[name] = _expected_aside(values)
-    classes = targets = None
+    classes: tuple[str, ...] = ()
+    targets = {}
     if schema.task == "classification":
         classes = tuple(sorted(set(examples.targets.tolist())))
     if schema.task == "regression":
@@ -129,12 +158,13 @@ def write(expectations: Expectations, path: Path) -> None:
             return sequence
         return value
 
-    content = {}
-    for key, value in expectations.model_dump(mode="json").items():
-        rows = isinstance(value, dict)
-        content[key] = (
-            {name: in_line(row) for name, row in value.items()} if rows else in_line(value)
-        )
+    dumped = expectations.model_dump(mode="json")
+    content = {
+        # Known by what they are first.
+        "columns": {name: in_line(_type_first(row)) for name, row in dumped["columns"].items()},
+        "classes": in_line(dumped["classes"]),
+        "targets": {name: in_line(row) for name, row in dumped["targets"].items()},
+    }
     yaml = YAML()
     # A column is one line, however long.
     yaml.width = 1_000_000
@@ -149,6 +179,10 @@ _HEAD = """\
 # edit it as you know the data. Ranges are those seen and half their width beyond; a column's
 # `missing` is the largest share of missing cells. null: anything goes.
 """
+
+
+def _type_first(row: dict[str, Any]) -> dict[str, Any]:
+    return {"type": row["type"], "missing": row["missing"]} | row
 
 
 def read(path: Path) -> Expectations | None:
@@ -184,19 +218,26 @@ def check(
             found += _column(types[name], values, examples.rows, expected, key)
         elif name in aside:
             found += _missing(aside[name] == "", name, expected, key)
-            found += _unique(aside[name], examples.rows, name, expected, key)
+            if isinstance(expected, Aside) and expected.unique:
+                found += _unique(aside[name], examples.rows, name, key)
     found += _targets(examples, schema, expectations)
     return found
 
 
-def require(problems: Sequence[Problem], source: str) -> None:
-    """Raise InputError where there are problems; `source` is for people."""
+def require(
+    expectations: Expectations | None,
+    examples: Examples,
+    schema: Schema,
+    aside: Texts,
+    source: str,
+) -> None:
+    """Raise InputError where examples depart from what is expected; `source` is for people."""
+    problems = [] if expectations is None else check(examples, schema, aside, expectations)
     if problems:
         told = "\n".join(f"  {line}" for line in _at_most([str(problem) for problem in problems]))
         raise InputError(
             f"{source}: these data are not what they were when init learned them.\n{told}\n"
-            f"Mend the data; or, if it is to be so, edit {SCHEMA} (or remove it: then nothing is "
-            "expected)."
+            f"Mend the data; or, where they are right, edit {SCHEMA}."
         )
 
 
@@ -206,16 +247,9 @@ def _at_most(lines: list[str]) -> list[str]:
 
 
 def _told(problem: Any, path: Path) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the file"
+    key = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
-        model = (
-            Expectations if len(location) == 1 else Expected if location[0] == "columns" else Range
-        )
-        near = difflib.get_close_matches(location[-1], list(model.model_fields), n=1)
-        known = ", ".join(model.model_fields)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {known}."
-        return f"{path}: {key}: there is no such key; {hint}"
+        return f"{path}: {key}: there is no such key here."
     if problem["type"] == "missing":
         return f"{path}: {key}: is missing, and has no default."
     message = problem["msg"].removeprefix("Value error, ")
@@ -223,28 +257,23 @@ def _told(problem: Any, path: Path) -> str:
     return f"{path}: {key}: {given[:200]} was given; {message[:1].lower()}{message[1:]}."
 
 
-def _expected(column: Column, values: npt.NDArray[Any]) -> Expected:
-    categories = None
-    if column.type == "categorical":
-        present = [text for text in values.tolist() if text != ""]
-        distinct = sorted(set(present))
-        if len(distinct) <= FEW and len(present) >= FEW * len(distinct):
-            categories = tuple(distinct)
-    numbers = values if column.type == "numeric" else np.empty(0)
-    return Expected(
-        type=column.type,
-        missing=_share(_absent(values)),
-        categories=categories,
-        unique=False,
-        **_range(numbers),
-    )
+def _expected(column: Column, values: npt.NDArray[Any]) -> Numeric | Categorical | Other:
+    missing = _share(_absent(values))
+    if column.type == "numeric":
+        return Numeric(type="numeric", missing=missing, **_range(values))
+    if column.type != "categorical":
+        return Other(type=column.type, missing=missing)
+    present = [text for text in values.tolist() if text != ""]
+    distinct = sorted(set(present))
+    few = len(distinct) <= FEW and len(present) >= FEW * len(distinct)
+    categories = tuple(distinct) if few else None
+    return Categorical(type="categorical", missing=missing, categories=categories)
 
 
-def _expected_aside(values: npt.NDArray[Any]) -> Expected:
+def _expected_aside(values: npt.NDArray[Any]) -> Aside:
     present = [text for text in values.tolist() if text != ""]
     unique = len(set(present)) == len(present) > 1
-    share = _share(values == "")
-    return Expected(type="aside", missing=share, categories=None, unique=unique, min=None, max=None)
+    return Aside(type="aside", missing=_share(values == ""), unique=unique)
 
 
 def _absent(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -301,23 +330,20 @@ def _column(
 ) -> Iterator[Problem]:
     if expected.type not in ("aside", column.type):
         said = f"column {column.name}: is {column.type}, and was {expected.type}"
-        yield Problem(said + _first_text(column, values, rows, expected), f"{key}.type", 0)
+        yield Problem(said + _first_text(values, rows, expected), f"{key}.type", 0)
         return
     yield from _missing(_absent(values), column.name, expected, key)
-    if column.type == "numeric":
+    if isinstance(expected, Numeric):
         yield from _bounds(values, rows, column.name, expected, key)
-    if expected.categories is not None and column.type == "categorical":
+    if isinstance(expected, Categorical) and expected.categories is not None:
         known = {*expected.categories, ""}
         wrong = np.flatnonzero([text not in known for text in values.tolist()])
         yield from _wrong(
             wrong, values, rows, column.name, "is no known category", f"{key}.categories"
         )
-    yield from _unique(values, rows, column.name, expected, key)
 
 
-def _first_text(
-    column: Column, values: npt.NDArray[Any], rows: npt.NDArray[np.int64], expected: Expected
-) -> str:
+def _first_text(values: npt.NDArray[Any], rows: npt.NDArray[np.int64], expected: Expected) -> str:
     """Which cell made a column of numbers one of texts."""
     if expected.type != "numeric" or values.dtype.kind != "O":
         return ""
@@ -376,14 +402,8 @@ def _wrong(
 
 
 def _unique(
-    values: npt.NDArray[Any],
-    rows: npt.NDArray[np.int64],
-    name: str,
-    expected: Expected,
-    key: str,
+    values: npt.NDArray[Any], rows: npt.NDArray[np.int64], name: str, key: str
 ) -> Iterator[Problem]:
-    if not expected.unique:
-        return
     seen: set[Any] = set()
     again = []
     for place in np.flatnonzero(~_absent(values)).tolist():
@@ -395,13 +415,13 @@ def _unique(
 
 
 def _targets(examples: Examples, schema: Schema, expectations: Expectations) -> Iterator[Problem]:
-    if schema.task == "classification" and expectations.classes is not None:
+    if schema.task == "classification" and expectations.classes:
         known = set(expectations.classes)
         labels = examples.targets
         wrong = np.flatnonzero([label not in known for label in labels.tolist()])
         name = schema.targets[0]
         yield from _wrong(wrong, labels, examples.rows, name, "is no known class", "classes")
-    if schema.task == "regression" and expectations.targets is not None:
+    if schema.task == "regression":
         for place, name in enumerate(schema.targets):
             if name in expectations.targets:
                 values, expected = examples.targets[:, place], expectations.targets[name]
