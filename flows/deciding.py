@@ -9,7 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +39,12 @@ class Decision:
     read: "Read"
     """The data as these values have them read."""
     findings: "list[Finding]"
+    """Those that no line or hint tells of."""
+    head: list[str]
+    """What the data are, and what is to be learned."""
     lines: list[str]
-    hints: list[str] = field(default_factory=list)
+    """How, and what is left out."""
+    hints: list[str]
     """What only the user can know, with the words for the command line."""
 
 
@@ -74,6 +78,7 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     _require_known(known, wishes)
 
     chosen, why = _targets(known, arrival, wishes)
+    wishes = replace(wishes, target=chosen)
     by_name = {column.name: column for column in known}
     targets = [by_name[name] for name in chosen]
     task, because = understanding.task(targets) if wishes.task is None else (wishes.task, "told")
@@ -103,16 +108,19 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         # Drawn digits teach nothing about a table's columns; its own rows do.
         "finetune": {"source": "masked"},
     }
-    lines = [
+    head = [
         f"kind: a table of {len(table.frame):,} rows and {len(known)} columns",
         f"target: {', '.join(chosen)}: {why}",
         f"task: {task}: {because}",
+    ]
+    lines = [
         *(f"ignored: {name}: {reason}" for name, reason in ignored.items()),
         parting.line,
         f"objective: {goal.metric}: {goal.reason}",
     ]
-    read, found, more = _tried(arrival, wishes, raw, values)
-    return Decision(values, read, found, [*lines, *more], _hints(known, chosen, arrival, wishes))
+    tried = _tried(arrival, wishes, raw, values)
+    hints = [*tried.hints, *_hints(known, chosen, arrival, wishes)]
+    return Decision(values, tried.read, tried.findings, head, [*lines, *tried.lines], hints)
 
 
 def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: str) -> Decision:
@@ -155,25 +163,25 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
         # What draws digits teaches little about other pictures; which way up they are does.
         "finetune": {"source": "rotated"},
     }
-    read, found, more = _tried(arrival, wishes, raw, values)
+    tried = _tried(arrival, wishes, raw, values)
+    read = tried.read
     counts = dict(Counter(read.examples.targets.tolist()).most_common())
     goal = understanding.goal_of_classes(counts)
     parting = _parting(wishes, wishes.part, read.aside.get(GIVEN), arrival)
     values |= {
-        "split": parting.values | {"balance": goal.balance, "transform": "none"},
+        "split": values["split"] | parting.values | {"balance": goal.balance, "transform": "none"},
         "objective": _objective(goal),
     }
     height, width, channels = read.schema.shape
     words = {"folder": "a folder of them", "list": "a list of them", "arrays": "arrays"}[kind]
-    lines = [
+    head = [
         f"kind: {len(read.examples):,} pictures of {height}x{width}, "
         f"{'grey' if channels == 1 else 'in colour'}: {words}",
         f"target: {target[0]}: {why}",
         "task: classification",
-        parting.line,
-        f"objective: {goal.metric}: {goal.reason}",
     ]
-    return Decision(values, read, found, [*lines, *more])
+    lines = [parting.line, f"objective: {goal.metric}: {goal.reason}", *tried.lines]
+    return Decision(values, read, tried.findings, head, lines, tried.hints)
 
 
 def _list_columns(
@@ -342,7 +350,6 @@ def _parting(wishes: Wishes, part: str | None, given: Any, arrival: Arrival) -> 
         "time": list(wishes.time),
         "gap": 0,
         "part": part,
-        "allow": [],
     }
     return _Parting(values, f"parted: {method}: {line}")
 
@@ -351,59 +358,91 @@ def _objective(goal: Goal) -> dict[str, Any]:
     return {"metric": goal.metric, "positive": None}
 
 
-def _tried(
-    arrival: Arrival, wishes: Wishes, raw: dict[str, Any], values: Values
-) -> "tuple[Read, list[Finding], list[str]]":
+@dataclass(frozen=True)
+class _Tried:
+    read: "Read"
+    findings: "list[Finding]"
+    lines: list[str]
+    hints: list[str]
+
+
+def _tried(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], values: Values) -> _Tried:
     """The data read as decided, what is found wrong with them, and what was done about it.
 
     With --yes, zeros that stand for "not known" become missing cells, and columns that leak the
-    target are left out; `values` are changed accordingly.
+    target are left out; `values` are changed accordingly. Else the words for it are told.
     """
     read, found = _look(arrival, raw, values)
-    lines, again = [], False
     ingest = values["ingest"]
-    for finding in found:
-        check, _, column = finding.name.partition(":")
-        if finding.name in wishes.allow:
-            continue
-        if check == "hidden_missing" and column in read.examples.features:
-            value = _hidden_value(finding)
-            if value is None:
-                continue
-            if wishes.yes and float(value) <= 0:
-                ingest["missing_in"].setdefault(column, []).append(value)
-                lines.append(
-                    f"missing: {column} is {value} where it is not known, probably: read as "
-                    "missing (ingest.missing_in; a network is told which were)"
-                )
-                again = True
-            else:
-                more = ("--missing", f"{column}={value}")
-                lines.append(f"perhaps missing: {finding.evidence}. If so: {wishes.again(*more)}")
-        elif finding.severity == "error" and check == "leak":
-            columns = [name for name in _leaking(column, read) if name not in ingest["ignore"]]
-            if wishes.yes and columns and len(columns) < len(read.schema.columns):
-                ingest["ignore"] += columns
-                lines.append(
-                    f"LEFT OUT: {', '.join(columns)}: {finding.evidence}. If it is known before "
-                    f"the target is: --allow {finding.name}"
-                )
-                again = True
-    if again:
+    _send_allowed(wishes, found, values)
+    lines: list[str] = []
+    hidden = {finding.name: _hidden(finding, read) for finding in found}
+    hidden = {name: pair for name, pair in hidden.items() if pair and name not in wishes.allow}
+    # Zeros alone: a large sentinel may be the top of a scale, and an encoder tells a network which
+    # cells were missing in any case.
+    taken = [pair for pair in hidden.values() if wishes.yes and pair and float(pair[1]) <= 0]
+    for column, value in taken:
+        ingest["missing_in"].setdefault(column, []).append(value)
+        lines.append(f"missing: {column}: {value} seems to mean that it is not known")
+    leaks = {
+        finding.name: _leaking(finding, read)
+        for finding in found
+        if finding.severity == "error" and finding.name not in wishes.allow
+    }
+    leaks = {name: columns for name, columns in leaks.items() if columns}
+    out = list(dict.fromkeys(column for columns in leaks.values() for column in columns))
+    evidence = {finding.name: finding.evidence for finding in found}
+    left = len(read.schema.columns) > len(out)
+    if out and wishes.yes and left:
+        ingest["ignore"] += out
+        lines += [
+            f"LEFT OUT: {', '.join(columns)}: {evidence[name]}. If known before the target is: "
+            f"--allow {name}"
+            for name, columns in leaks.items()
+        ]
+    hints = []
+    if out and not wishes.yes:
+        ignore = [word for column in out for word in ("--ignore", column)]
+        allow = [word for name in leaks for word in ("--allow", name)]
+        hints.append(
+            f"as it is, ./fettle run will stop: {'; '.join(evidence[name] for name in leaks)}.\n"
+            f"  To leave out what tells too much: {wishes.again(*ignore)}\n"
+            f"  If it is known before the target is: {wishes.again(*allow)}"
+        )
+    rest = [pair for pair in hidden.values() if pair and pair not in taken]
+    if rest:
+        more = [word for column, value in rest for word in ("--missing", f"{column}={value}")]
+        told = ", ".join(f"{column} {value}" for column, value in rest)
+        hints.append(f"if these mean that it is not known ({told}): {wishes.again(*more)}")
+    if taken or (out and wishes.yes and left):
         read, found = _look(arrival, raw, values)
-    return read, found, lines
+    told_of = {*hidden, *(leaks if not wishes.yes or left else {})}
+    return _Tried(read, [one for one in found if one.name not in told_of], lines, hints)
 
 
-def _leaking(column: str, read: "Read") -> list[str]:
-    """The columns that a leak's name means: one, or several joined by a plus sign."""
-    names = set(read.schema.names())
-    return [column] if column in names else [one for one in column.split("+") if one in names]
+def _send_allowed(wishes: Wishes, found: "Sequence[Finding]", values: Values) -> None:
+    """What is found here is allowed here; other names are those of what split finds."""
+    here = {finding.name for finding in found}
+    values["ingest"]["allow"] = [name for name in wishes.allow if name in here]
+    elsewhere = [name for name in wishes.allow if name not in here]
+    values.setdefault("split", {})["allow"] = elsewhere
 
 
-def _hidden_value(finding: "Finding") -> str | None:
-    """The value that stands for a missing one, as the evidence tells it."""
+def _hidden(finding: "Finding", read: "Read") -> tuple[str, str] | None:
+    """The column and the value that stands for a missing one, as the evidence tells it."""
+    check, _, column = finding.name.partition(":")
     told = re.search(r" is (-?[\d.e+-]+) in [\d,]+ rows", finding.evidence)
-    return told[1] if told else None
+    known = check == "hidden_missing" and column in read.examples.features
+    return (column, told[1]) if told and known else None
+
+
+def _leaking(finding: "Finding", read: "Read") -> list[str]:
+    """The columns that a leak's name means: one, or several joined by a plus sign."""
+    check, _, named = finding.name.partition(":")
+    if check != "leak":
+        return []
+    names = set(read.schema.names())
+    return [named] if named in names else [one for one in named.split("+") if one in names]
 
 
 def _look(arrival: Arrival, raw: dict[str, Any], values: Values) -> "tuple[Read, list[Finding]]":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flows.deciding import Decision, decide, pixels, training_rows
-from flows.placing import Arrival, arriving
+from flows.placing import arriving
 from flows.setting import Values, write_params
 from flows.wishes import Wishes
 from models import expectations, presets
@@ -34,7 +34,8 @@ def init(wishes: Wishes, stand: Path) -> None:
     expectations.write(expected, EXPECTED)
     write_params(_merged(decision.values, sized))
     _render()
-    for line in [*_read(arrival, decision), *decision.lines, *told, *_estimate(decision, raw)]:
+    print(f"{arrival.place}: tracked by DVC ({arrival.place}.dvc)")
+    for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
         print(line)
     for finding in decision.findings:
         print(f"{finding.severity}: {finding}")
@@ -64,12 +65,15 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     rows, seconds = _epoch(decision, raw)
     preset = presets.preset(seconds)
     sized = presets.sized(preset, rows, raw)
-    changed = [f"{section}.{key}" for section, keys in sized.items() for key in keys]
-    told = f"; set: {', '.join(changed)}" if changed else ""
+    changed = [
+        f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
+        for section, keys in sized.items()
+    ]
+    told = f". Set: {'; '.join(changed)}" if changed else ""
     return sized, [f"training: {preset.name} data: {preset.reason}{told}"]
 
 
-def _estimate(decision: Decision, raw: dict[str, Any]) -> list[str]:
+def _estimate(decision: Decision) -> list[str]:
     project = open_project()
     params = project.params()
     costs = [
@@ -77,7 +81,7 @@ def _estimate(decision: Decision, raw: dict[str, Any]) -> list[str]:
         for node in project.nodes
     ]
     epochs = sum(cost.epochs for cost in costs)
-    _, seconds = _epoch(decision, raw)
+    _, seconds = _epoch(decision, read_raw())
     minutes = epochs * seconds / params.run.workers / 60
     return [
         f"a run trains {sum(cost.fits for cost in costs)} fits of at most {epochs} epochs "
@@ -92,10 +96,10 @@ def _render() -> None:
     write(open_project())
 
 
-def _read(arrival: Arrival, decision: Decision) -> list[str]:
+def _read(decision: Decision) -> list[str]:
     """The data as they were read."""
     examples, schema = decision.read.examples, decision.read.schema
-    lines = [f"{arrival.place}: {len(examples):,} rows, tracked by DVC ({arrival.place}.dvc)"]
+    lines = []
     if schema.task == "classification":
         counts = sorted(Counter(examples.targets.tolist()).items())
         shares = ", ".join(f"{name} {n:,} ({n / len(examples):.1%})" for name, n in counts[:10])

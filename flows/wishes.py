@@ -55,4 +55,5 @@ class Wishes:
         for flag, value in one.items():
             words += [] if value is None else [flag, str(value)]
         words += [] if self.size is None else ["--size", *map(str, self.size)]
+        words += ["--yes"] if self.yes else []
         return " ".join([*map(shlex.quote, words), *map(shlex.quote, more)])

@@ -36,7 +36,7 @@ class Preset:
 
 
 PRESETS = (
-    Preset("small", 0.5, 3, {}, "epochs are cheap: everything stays as it is in params.yaml"),
+    Preset("small", 1.0, 3, {}, "epochs are cheap: as many as params.yaml has"),
     Preset(
         "medium",
         4.0,
