@@ -65,14 +65,14 @@ def _facts(column: Column, values: npt.NDArray[Any]) -> dict[str, Any]:
         counts = {"missing": len(values) - len(present), "distinct": len(pd.unique(present))}
         return told | counts | _range(present, column.type == "time")
     present = values[values != ""]
-    counts = pd.Series(present, dtype=object).value_counts()
+    counted = pd.Series(present, dtype=object).value_counts()
     # Of equally common ones the first in the alphabet.
-    least = counts.iloc[:COMMONEST].min() if len(counts) else 0
-    common = counts[counts >= least]
+    least = counted.iloc[:COMMONEST].min() if len(counted) else 0
+    common = counted[counted >= least]
     best = sorted(zip(common.tolist(), common.index.tolist(), strict=True), key=_rank)[:COMMONEST]
     return told | {
         "missing": len(values) - len(present),
-        "distinct": len(counts),
+        "distinct": len(counted),
         "commonest": [[_cut(text), count] for count, text in best],
     }
 

@@ -14,7 +14,7 @@ from models.profile import profile
 from models.table_cells import Cells, Missing, Origin
 from models.table_types import Type
 from models.target import Task
-from pipeline.artifacts import Bundle, Json, Source
+from pipeline.artifacts import Bundle, Json, Raw
 from pipeline.declaration import stage
 from pipeline.errors import InputError
 from pipeline.params import Section
@@ -100,14 +100,18 @@ class Ingested(Bundle):
 
 
 @stage()
-def ingest(out: Ingested, source: Source, params: IngestParams) -> None:
+def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     """Read the raw data, check and type them.
 
-    Raises InputError, naming file and column, where nothing can be learned from them.
+    Raises InputError, naming file and column, where nothing can be learned from them, and where
+    they are not as expected.
     """
-    read = read_examples_file(source.path, params)
+    read = read_examples_file(raw.data.path, params)
+    source = read.profile["source"]
+    if raw.expected.path.name:
+        _require_expected(read, raw.expected.path, source)
     found = [*findings.look(read.examples, read.schema), *read.findings]
-    findings.require(found, params.allow, read.profile["source"])
+    findings.require(found, params.allow, source)
     out.findings.write([asdict(finding) for finding in found])
     out.table.write(read.examples, read.schema, read.aside)
     out.profile.write(read.profile)
@@ -131,6 +135,15 @@ def read_examples_file(path: Path, params: IngestParams) -> Read:
     if params.path is None:
         return _digits(params)
     return _table(path, params) if params.kind == "table" else _pictures(path, params)
+
+
+def _require_expected(read: Read, path: Path, source: str) -> None:
+    from models import expectations
+
+    expected = expectations.read(path)
+    if expected is not None:
+        problems = expectations.check(read.examples, read.schema, read.aside, expected)
+        expectations.require(problems, source)
 
 
 def _table(path: Path, params: IngestParams) -> Read:

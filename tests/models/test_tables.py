@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.table_cells import Missing, Origin
 from models.table_files import TABLE_ENDINGS
 from models.tables import infer, read_table, typed
 from pipeline.errors import InputError
@@ -42,7 +43,7 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def arrays(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    values = typed(frame, infer(frame, MISSING), MISSING, Path("table"))
+    values = typed(frame, infer(frame, MISSING), Missing(MISSING, {}), Origin(Path("table")))
     return {name: array.tolist() for name, array in values.items()}
 
 
