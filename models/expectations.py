@@ -15,7 +15,7 @@ rows of the same kind must pass:
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -224,15 +224,8 @@ def check(
     return found
 
 
-def require(
-    expectations: Expectations | None,
-    examples: Examples,
-    schema: Schema,
-    aside: Texts,
-    source: str,
-) -> None:
-    """Raise InputError where examples depart from what is expected; `source` is for people."""
-    problems = [] if expectations is None else check(examples, schema, aside, expectations)
+def require(problems: Sequence[Problem], source: str) -> None:
+    """Raise InputError where there are problems; `source` is for people."""
     if problems:
         told = "\n".join(f"  {line}" for line in _at_most([str(problem) for problem in problems]))
         raise InputError(
