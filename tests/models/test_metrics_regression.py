@@ -58,6 +58,9 @@ def test_r2_is_not_known_where_the_truth_does_not_vary():
     values = metrics.r2(predictions, truth, weights)
     assert np.isnan(values).tolist() == [True, False]
     assert np.isnan(metrics.r2(predictions[:3], truth[:3], even(3))).all()
+    # With importance, the mean of equal values is not quite their value.
+    uneven = np.random.default_rng(0).uniform(0.1, 3, (50, 4)) * np.array([1, 1, 1, 0])
+    assert np.isnan(metrics.r2(predictions, truth, uneven)).all()
 
 
 def test_the_pinball_loss_is_least_at_its_quantile():

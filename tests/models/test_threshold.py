@@ -108,6 +108,26 @@ def test_labels_have_a_threshold_each():
         assert decision.answers(given).shape == (300, 3)
 
 
+def test_nothing_lies_below_nought_and_neighbours_are_told_apart():
+    given = np.array([0.0, 0.0, 0.6])
+    sure = np.stack([1 - given, given], axis=1)
+    _, tuned = threshold.choose(
+        "tuned", CLASSES, objective("accuracy"), sure, np.array([1, 1, 1]), None
+    )
+    assert tuned.thresholds == (0.5,)
+    steps = [np.float32(0.3)]
+    for _ in range(2):
+        steps.append(np.nextafter(steps[-1], np.float32(1)))
+    for below in (0, 1):
+        given = np.array(steps[below : below + 2])
+        close = np.stack([1 - given, given], axis=1)
+        decision, tuned = threshold.choose(
+            "tuned", CLASSES, objective("accuracy"), close, np.array([0, 1]), None
+        )
+        assert tuned.tuned == 1.0
+        assert decision.answers(close).tolist() == [0, 1]
+
+
 def test_importance_moves_the_threshold():
     given = np.array([0.2, 0.4, 0.6, 0.8])
     predictions, truth = np.stack([1 - given, given], axis=1), np.array([0, 1, 0, 1])
