@@ -90,6 +90,8 @@ class Examples:
         )
 
 
+Places = npt.NDArray[np.int64]
+"""Which examples, `(m,)`."""
 Texts = dict[str, npt.NDArray[np.generic]]
 """Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 BLOCK_ROWS = 1 << 17
@@ -294,7 +296,8 @@ class Table(Folder):
 class Development(Folder):
     """What models are made and chosen with: train, validation, and what train says of the target.
 
-    Files: schema.json, target.json, train.parquet and validation.parquet.
+    Files: schema.json, target.json, train.parquet and validation.parquet, and folds.parquet where
+    folds are wished.
     """
 
     def write(
@@ -350,6 +353,19 @@ class Development(Folder):
 
     def _file(self, part: Known) -> Path:
         return self.path / f"{part}.parquet"
+
+    def folds(self) -> list[tuple[Places, Places]]:
+        """For every fold, places to train on and to validate on; empty where none were wished.
+
+        Places in training and validation examples together, in this order. See `models.folds`.
+        """
+        from models import folds
+
+        path = self.path / "folds.parquet"
+        if not path.exists():
+            return []
+        rows = np.concatenate([self.train().rows, self.validation().rows])
+        return folds.read(path, rows)
 
     def schema(self) -> Schema:
         """What one example looks like."""
