@@ -1,5 +1,6 @@
 """Read the raw data, check that it can be learned from, and write it typed."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import findings
-from models.examples import GIVEN, PICTURE, Examples, Kind, Schema, Table, Texts
+from models.examples import GIVEN, PICTURE, Column, Examples, Kind, Schema, Table, Texts
 from models.profile import profile
 from models.table_cells import Cells, Missing, Origin
 from models.table_types import Type
@@ -111,10 +112,10 @@ def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     if raw.expected.path.name:
         _require_expected(read, raw.expected.path, source)
     found = [*findings.look(read.examples, read.schema), *read.findings]
-    findings.require(found, params.allow, source)
+    notes = findings.require(found, params.allow, source)
     out.findings.write([asdict(finding) for finding in found])
     out.table.write(read.examples, read.schema, read.aside)
-    out.profile.write(read.profile)
+    out.profile.write(read.profile | {"notes": [*read.profile["notes"], *notes]})
 
 
 @dataclass(frozen=True)
@@ -149,38 +150,55 @@ def _require_expected(read: Read, path: Path, source: str) -> None:
 def _table(path: Path, params: IngestParams) -> Read:
     from models.table_cells import read_cells
     from models.table_targets import known, read_targets, read_weights
-    from models.table_types import arrays, types_of
     from models.tables import read_raw_table
 
     raw = read_raw_table(path)
-    missing = Missing(params.missing, params.missing_in)
-    _require_named(raw.frame, params, raw.origin)
-
-    def cells(names: Any) -> list[Cells]:
-        return [read_cells(raw.frame[name], missing) for name in names]
-
-    targets = cells(params.target)
+    origin, missing = raw.origin, Missing(params.missing, params.missing_in)
+    _require_named(raw.frame, params, origin)
+    targets = [read_cells(raw.frame[name], missing) for name in params.target]
     rows = np.flatnonzero(known(targets)).astype(np.int64)
-    _require_targets(targets, rows, raw.origin)
-    target = read_targets(_taken(targets, rows), params.task, raw.origin)
+    _require_targets(targets, rows, origin)
+
+    def cells(name: str) -> Cells:
+        every = read_cells(raw.frame[name], missing)
+        return every if len(rows) == len(every) else every.take(rows)
+
+    target = read_targets([whole.take(rows) for whole in targets], params.task, origin)
     apart = {*params.target, *params.ignore, params.weight}
-    features = _taken(cells(name for name in raw.frame.columns if name not in apart), rows)
-    _require_values(features, params, raw.origin)
-    columns = types_of(features, params.types)
-    weight = None if params.weight is None else cells([params.weight])[0].take(rows)
-    examples = Examples(
-        arrays(features, columns, raw.origin),
-        target.values,
-        rows,
-        None if weight is None else read_weights(weight, raw.origin),
-    )
+    names = [name for name in raw.frame.columns if name not in apart]
+    features, columns = _features(names, cells, params, origin)
+    weight = None if params.weight is None else read_weights(cells(params.weight), origin)
+    examples = Examples(features, target.values, rows, weight)
     schema = Schema(kind="table", task=params.task, targets=target.names, columns=columns, shape=())
-    ignored = _taken(cells(params.ignore), rows)
-    aside: Texts = {column.name: column.texts() for column in ignored}
+    aside: Texts = {name: cells(name).texts() for name in params.ignore}
     notes = _notes_on_rows(len(raw.frame) - len(rows), params)
     if raw.given is not None:
         aside[GIVEN] = raw.given[rows]
-    return _read(examples, schema, aside, str(raw.origin), params, notes, [])
+    return _read(examples, schema, aside, str(origin), params, notes, [])
+
+
+def _features(
+    names: list[str], cells: Callable[[str], Cells], params: IngestParams, origin: Origin
+) -> tuple[dict[str, npt.NDArray[np.generic]], tuple[Column, ...]]:
+    """The arrays and types of the feature columns, one after the other: a table may be large."""
+    from models.table_types import arrays, types_of
+
+    if not names:
+        told = ", ".join(map(repr, params.target))
+        raise InputError(f"{origin}: no feature column is left beside the target {told}.")
+    features: dict[str, npt.NDArray[np.generic]] = {}
+    columns: tuple[Column, ...] = ()
+    for name in names:
+        one = cells(name)
+        if one.absent.all():
+            raise InputError(
+                f"{origin}: the column {name!r} holds only missing values.\n"
+                "Add it to ingest.ignore in params.yaml, or mend the file."
+            )
+        kinds = types_of([one], params.types)
+        features |= arrays([one], kinds, origin)
+        columns += kinds
+    return features, columns
 
 
 def _digits(params: IngestParams) -> Read:
@@ -277,10 +295,6 @@ def _notes_on_rows(lost: int, params: IngestParams) -> list[str]:
     return [f"{lost:,} row{'s' if lost > 1 else ''} without {what}: set aside"]
 
 
-def _taken(columns: list[Cells], rows: npt.NDArray[np.int64]) -> list[Cells]:
-    return [cells.take(rows) for cells in columns]
-
-
 def _require_named(frame: Any, params: IngestParams, origin: Origin) -> None:
     """Raise InputError where params.yaml names a column that is not there."""
     from models.tables import require_columns
@@ -301,15 +315,3 @@ def _require_targets(targets: list[Cells], rows: npt.NDArray[np.int64], origin: 
             )
     if not len(rows):
         raise InputError(f"{origin}: no row has all targets; each lacks one at least.")
-
-
-def _require_values(features: list[Cells], params: IngestParams, origin: Origin) -> None:
-    if not features:
-        names = ", ".join(map(repr, params.target))
-        raise InputError(f"{origin}: no feature column is left beside the target {names}.")
-    for cells in features:
-        if cells.absent.all():
-            raise InputError(
-                f"{origin}: the column {cells.name!r} holds only missing values.\n"
-                "Add it to ingest.ignore in params.yaml, or mend the file."
-            )
