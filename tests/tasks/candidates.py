@@ -1,4 +1,5 @@
-"""Synthetic results of the training stages: real records and predictions, tiny real models."""
+"""Synthetic results of the training stages, of every task: real records and predictions, and model
+files that hold the stage's name or are tiny real models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,47 +18,99 @@ MULTIPLY_ADDS = {
     "finetune": 40_000,
     "distill": 4_000,
 }
+MEAN, SPREAD = 1000.0, 100.0
+"""Of the quantities of a regression, in their unit."""
 
 
 def labels_of(n, classes):
     return np.arange(n) % len(classes)
 
 
-def examples(labels, classes, seed=0):
-    """Two numeric features, of which the first says the class."""
+def truth_of(task, n, names):
+    """Truth as `models.target` has it: classes and labels in turn, quantities by chance."""
+    if task == "classification":
+        return labels_of(n, names)
+    places = np.arange(len(names))
+    if task == "multilabel":
+        return (np.arange(n)[:, np.newaxis] % (2 + places) == 0).astype(np.float32)
+    random = np.random.default_rng(7)
+    return (MEAN + SPREAD * random.normal(size=(n, len(names)))).astype(np.float32)
+
+
+def examples(truth, names, task="classification", seed=0):
+    """Two numeric features, of which the first says the (first) truth."""
     random = np.random.default_rng(seed)
-    n = len(labels)
+    n = len(truth)
+    if task == "classification":
+        said, targets = truth, np.array([names[code] for code in truth], dtype=object)
+    else:
+        said, targets = truth[:, 0], truth
     return Examples(
         {
-            "x": (labels + random.normal(0, 0.3, n)).astype(np.float32),
+            "x": (said + random.normal(0, 0.3, n)).astype(np.float32),
             "y": random.normal(size=n).astype(np.float32),
         },
-        np.array([classes[label] for label in labels], dtype=object),
+        targets,
         np.arange(n, dtype=np.int64),
     )
 
 
-def probabilities(labels, classes, accuracy, seed=0):
+def predictions(task, truth, names, accuracy, seed=0):
+    """`(n, k)` float32 as a model of this accuracy says them."""
+    say = {"classification": probabilities, "multilabel": labels, "regression": quantities}
+    return say[task](truth, names, accuracy, seed)
+
+
+def probabilities(truth, classes, accuracy, seed=0):
     """`(n, classes)` float32 that are right on the given share of the examples.
 
     Lower accuracies err wherever higher ones do, so differences are narrow.
     """
-    n, number = len(labels), len(classes)
+    n, number = len(truth), len(classes)
     luck = np.random.default_rng(99).random(n)
     random = np.random.default_rng(seed)
     wrong = luck >= np.quantile(luck, accuracy) if accuracy < 1 else np.zeros(n, dtype=bool)
-    answer = np.where(wrong, (labels + 1 + labels % (number - 1)) % number, labels)
+    answer = np.where(wrong, (truth + 1 + truth % (number - 1)) % number, truth)
     confidence = np.where(wrong, random.uniform(0.52, 0.8, n), random.uniform(0.6, 0.99, n))
     values = np.repeat(((1 - confidence) / (number - 1))[:, np.newaxis], number, axis=1)
     values[np.arange(n), answer] = confidence
     return values.astype(np.float32)
 
 
+def labels(truth, names, accuracy, seed=0):
+    """`(n, labels)` float32 that are right on the given share of examples and labels."""
+    luck = np.random.default_rng(99).random(truth.shape)
+    random = np.random.default_rng(seed)
+    right = luck < np.quantile(luck, accuracy) if accuracy < 1 else np.ones(truth.shape, dtype=bool)
+    likely, unlikely = (random.uniform(*ends, truth.shape) for ends in ((0.6, 0.99), (0.2, 0.48)))
+    sure = np.where(right, likely, unlikely)
+    return np.where(truth > 0.5, sure, 1 - sure).astype(np.float32)
+
+
+def quantities(truth, names, accuracy, seed=0):
+    """`(n, targets)` float32 that err by a share of the spread, `1 - accuracy` on average."""
+    random = np.random.default_rng([99, len(truth)])
+    error = random.normal(size=truth.shape)
+    own = 0.02 * np.random.default_rng(seed).normal(size=truth.shape)
+    return (truth + SPREAD * (1 - accuracy) * (error + own)).astype(np.float32)
+
+
+def constant(task, truth, names):
+    """`(n, k)` float32 of the yardstick that says the same of every example."""
+    if task == "regression":
+        return np.full(truth.shape, MEAN, dtype=np.float32)
+    said = np.zeros((len(truth), len(names)), dtype=np.float32)
+    said[:, 0] = 1
+    return said
+
+
 @dataclass(frozen=True)
 class Made:
     """The inputs of `evaluate`, and those of `report` that come from training stages."""
 
+    task: str
     classes: list[str]
+    """Or labels, or targets."""
     development: Development
     holdout: Holdout
     baseline: Baseline
@@ -77,53 +130,70 @@ class Made:
             **{name: getattr(self, name).model for name in STORY},
         }
 
+    def said(self, examples, accuracy):
+        """What a model of this accuracy says of the examples."""
+        truth = self.development.target().truth(examples.targets)
+        return predictions(self.task, truth, self.classes, accuracy)
+
 
 def make(
     root: Path,
     accuracies,
     *,
+    task="classification",
     classes=("0", "1", "2"),
     n=400,
     seeds=(1, 2),
     off=(),
     save=None,
+    shares=None,
 ):
     """Write everything below `root`.
 
-    accuracies: validation accuracy by stage, and of `linear`. `save(path, classes)` writes a
+    accuracies: validation accuracy by stage, and of `linear`; of quantities 1 minus the error as a
+    share of the spread. `classes` are labels or targets where the task is another, `shares` how
+    many of 100 examples each class has, instead of all the same. `save(path, classes)` writes a
     model; without it the files hold the stage's name.
     """
-    classes = sorted(classes)
-    labels = labels_of(n, classes)
+    names = sorted(classes) if task == "classification" else list(classes)
+    truth = truth_of(task, n, names)
+    if shares is not None:
+        truth = np.repeat(np.arange(len(names)), shares)[np.arange(n) % 100]
     schema = Schema(
         kind="table",
-        task="classification",
-        target="label",
+        task=task,
+        targets=("label",) if task == "classification" else tuple(names),
         columns=tuple(Column(name=name, type="numeric") for name in ("x", "y")),
         shape=(),
     )
     development, holdout = Development(root / "development"), Holdout(root / "holdout")
-    development.write(examples(labels, classes, 1), examples(labels, classes, 2), schema)
-    holdout.write(examples(labels[: n // 2], classes, 3), schema)
+    train, validation, tests = (
+        examples(part, names, task, seed)
+        for part, seed in ((truth, 1), (truth, 2), (truth[: n // 2], 3))
+    )
+    development.write(train, validation, schema, "none")
+    holdout.write(tests, schema)
     made = Made(
-        classes,
+        task,
+        names,
         development,
         holdout,
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         *(Candidate.at(root / name) for name in ("regularize", "finetune", "distill")),
     )
-    majority = np.zeros((n, len(classes)), dtype=np.float32)
-    majority[:, 0] = 1
     made.baseline.yardsticks.write(
-        {"majority": majority, "linear": probabilities(labels, classes, accuracies["linear"])}
+        {
+            "mean" if task == "regression" else "majority": constant(task, truth, names),
+            "linear": predictions(task, truth, names, accuracies["linear"]),
+        }
     )
     for name, candidate in zip(STORY, made.training(), strict=True):
         if name in off:
             write_off(candidate, name)
         else:
-            write(candidate, name, labels, classes, accuracies[name], seeds, save)
-    write_trials(made.search, off)
+            write(candidate, name, task, truth, names, accuracies[name], seeds, save)
+    write_trials(made.search, task, off)
     return made
 
 
@@ -151,35 +221,37 @@ def write_off(candidate, name):
     candidate.metrics.write({})
 
 
-def write(candidate, name, labels, classes, accuracy, seeds, save):
+def write(candidate, name, task, truth, names, accuracy, seeds, save):
     candidate.model.write_record(record(name, True, seeds))
-    candidate.model.write_probabilities(
-        np.stack([probabilities(labels, classes, accuracy, seed) for seed in seeds])
+    candidate.model.write_predictions(
+        np.stack([predictions(task, truth, names, accuracy, seed) for seed in seeds])
     )
     if save:
-        save(candidate.model.model, classes)
+        save(candidate.model.model, names)
     else:
         candidate.model.model.write_bytes(name.encode())
     epoch = np.arange(1, 21)
     # A fast and overfitting baseline; the others come to rest.
     train = 1.6 * np.exp(-epoch / 5)
     gap = 0.012 * epoch if name in ("baseline", "search") else 0.002 * epoch
+    known = task != "regression"
     candidate.curves.write(
         pd.DataFrame(
             {
                 "epoch": epoch,
                 "loss": train.round(6),
-                "accuracy": (1 - 0.5 * train / 1.6).round(6),
+                "accuracy": (1 - 0.5 * train / 1.6).round(6) if known else None,
                 "val_loss": (train + 0.08 + gap).round(6),
-                "val_accuracy": (accuracy - 0.4 * train / 1.6).round(6),
+                "val_accuracy": (accuracy - 0.4 * train / 1.6).round(6) if known else None,
             }
         )
     )
-    candidate.metrics.write({"validation": {"accuracy": accuracy, "log_loss": 0.2}})
+    candidate.metrics.write({"validation": {"loss": 0.2}})
 
 
-def write_trials(search, off):
-    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "accuracy", "log_loss"]
+def write_trials(search, task, off):
+    """Twelve trials, one of which diverged; the text reader is varied too."""
+    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "text", "score", "loss"]
     columns += ["epochs", "examples", "parameters", "status"]
     rows = []
     if "search" not in off:
@@ -189,8 +261,10 @@ def write_trials(search, off):
             loss = round(0.1 + 0.2 * abs(np.log10(rate) + 2.5) + random.uniform(0, 0.05), 6)
             width, depth = int(random.choice([32, 64, 128])), int(random.choice([1, 2, 3]))
             batch = int(random.choice([32, 64]))
-            shape = [trial, rate, width, depth, batch]
-            rows.append([*shape, round(0.99 - loss / 5, 6), loss, 30, 9000, 5000, "completed"])
-        rows[3][5:7] = [None, None]
+            text = ("pool", "convolution", "transformer")[trial % 3]
+            score = SPREAD * loss if task == "regression" else 0.99 - loss / 5
+            shape = [trial, rate, width, depth, batch, text]
+            rows.append([*shape, round(score, 6), loss, 30, 9000, 5000, "completed"])
+        rows[3][6:8] = [None, None]
         rows[3][-1] = "diverged"
     search.trials.write(pd.DataFrame(rows, columns=columns))
