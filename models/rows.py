@@ -6,6 +6,7 @@ depend on the number of rows.
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable
 from math import prod
 from typing import Any, Protocol
@@ -40,7 +41,8 @@ class FileRows:
         """`shape` of one row; there are none yet."""
         self._row = shape
         self._count = 0
-        self._file = tempfile.TemporaryFile(prefix="fettle-")  # noqa: SIM115  kept open
+        self._file = tempfile.TemporaryFile(prefix="fettle-")  # noqa: SIM115  closed with `self`
+        weakref.finalize(self, self._file.close)
         self._row_bytes = prod(shape) * np.dtype(np.float32).itemsize
 
     @property

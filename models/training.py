@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import keras
 
     from models.encode import Statistics
-    from models.layout import Layout
     from models.fit import Fitted, Weights
+    from models.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts import Artifact, Bundle, Source
+from pipeline.artifacts import Artifact, Bundle, Raw
 from pipeline.declaration import Stage, through
 from pipeline.params import Section
 
-Flow = Callable[[Source], None]
+Flow = Callable[[Raw], None]
 """A flow's body: calls of stage functions on typed artifacts, the raw data first."""
 
 
@@ -45,11 +45,11 @@ class _Trace:
         self.nodes.append(Node(stage, inputs, out))
 
 
-def trace(flow: Flow, source: Source) -> list[Node]:
+def trace(flow: Flow, raw: Raw) -> list[Node]:
     """The flow's nodes in story order."""
     tracer = _Trace()
     with through(tracer):
-        flow(source)
+        flow(raw)
     return tracer.nodes
 
 
