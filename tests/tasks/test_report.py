@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.evaluation import Evaluation
+from models.objective import Objective
 from pipeline.artifacts import Json
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
@@ -12,6 +13,16 @@ from tasks.report import Report, ReportParams, report
 from tests.tasks import candidates
 
 PARAMS = ReportParams(title="Which is best?", gap=0.05, recall=0.9, ece=0.02)
+ACCURACY = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)
+RMSE = ACCURACY.model_copy(update={"metric": "rmse"})
+MACRO_F1 = ACCURACY.model_copy(update={"metric": "macro_f1"})
+TASKS = [
+    {},
+    {"classes": ("ill", "well")},
+    {"task": "multilabel", "objective": MACRO_F1, "classes": ("calm", "happy", "sad")},
+    {"task": "regression", "objective": RMSE, "classes": ("price",)},
+    {"task": "regression", "objective": RMSE, "classes": ("width", "height")},
+]
 HOSTILE = "<script>alert(\"1\")</script> & 'x'"
 BETTER = {
     "linear": 0.80,
@@ -41,40 +52,90 @@ def _in_a_project(tmp_path, monkeypatch):
     (tmp_path / "docs" / "dag.svg").write_text(draw(STAGES, {"split": "as in the README"}))
 
 
-def build(root, monkeypatch, accuracies=BETTER, params=PARAMS, columns=("x", "y"), **options):
-    """The page's text, from synthetic training stages and the real evaluation."""
+def profile_of(made, columns):
+    counts, rows = counts_of(made), 2 * len(made.development.validation()) + len(made.holdout.read())
+    profile = {
+        "source": "data/some.csv",
+        "kind": "table",
+        "task": made.task,
+        "targets": list(made.development.schema().targets),
+        "rows": rows,
+        "columns": [
+            {"name": name, "type": "numeric", "missing": 3, "distinct": 800}
+            | {"min": -1234.5678, "median": 0.5, "max": 2.0}
+            for name in columns
+        ],
+        "shape": [],
+        "classes": {name: 2 * count for name, count in counts.items()},
+        "quantities": {},
+        "ignored": ["id"],
+        "weight": None,
+        "notes": [f"7 rows without a target were set aside {HOSTILE}"],
+    }
+    if made.task == "regression":
+        quantity = {"min": 3.14159, "quartiles": [500, 1000, 1500], "max": 2e6, "mean": 1001.5}
+        profile["quantities"] = dict.fromkeys(made.classes, quantity)
+    return profile
+
+
+def counts_of(made):
+    """Validation examples by class or label."""
+    targets = made.development.validation().targets
+    if made.task == "classification":
+        return {name: targets.tolist().count(name) for name in made.classes}
+    if made.task == "multilabel":
+        return dict(zip(made.classes, targets.sum(axis=0).astype(int).tolist(), strict=True))
+    return {}
+
+
+def summary_of(made):
+    counts = counts_of(made)
+    n, tests = len(made.development.validation()), len(made.holdout.read())
+    parts = ("train", "validation", "holdout")
+    summary = {
+        "rows": {"train": n, "validation": n, "holdout": tests},
+        "parts": dict.fromkeys(parts, counts),
+        "notes": ["12 rows are copies of another"],
+    }
+    if made.task == "regression":
+        told = {"least": -7.5, "mean": 1000.0, "most": 1400.0}
+        summary["quantities"] = {part: dict.fromkeys(made.classes, told) for part in parts}
+    return summary
+
+
+def build(
+    root,
+    monkeypatch,
+    accuracies=BETTER,
+    params=PARAMS,
+    columns=("x", "y"),
+    objective=ACCURACY,
+    threshold="half",
+    tested=0.92,
+    change=lambda made: None,
+    **options,
+):
+    """The page's text, from synthetic training stages and the real evaluation.
+
+    tested: the chosen model's accuracy on the holdout. change: what to do to the results of the
+    training stages before they are evaluated.
+    """
     made = candidates.make(root / "in", accuracies, **options)
+    change(made)
 
     def predict(model, examples, seed):
-        right = {"baseline": 0.85}.get(model.read_text(), 0.92)
-        return candidates.probabilities(examples.codes(made.classes), made.classes, right)
+        return made.said(examples, {"baseline": 0.85}.get(model.read_text(), tested))
 
     monkeypatch.setattr("tasks.evaluate._predict", predict)
     evaluation = Evaluation.at(root / "evaluate")
-    checks = EvaluateParams(replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10)
-    evaluate.function(evaluation, **made.evaluate_inputs(), params=checks)
-    profile, split = Json(root / "profile.json"), Json(root / "summary.json")
-    labels = made.development.validation().labels.tolist()
-    counts = {name: labels.count(name) for name in made.classes}
-    profile.write(
-        {
-            "source": "data/some.csv",
-            "kind": "table",
-            "task": "classification",
-            "target": "label",
-            "rows": 3 * len(labels),
-            "columns": [
-                {"name": name, "type": "numeric", "missing": 3, "distinct": 800} for name in columns
-            ],
-            "shape": [],
-            "classes": {name: 3 * count for name, count in counts.items()},
-            "ignored": ["id"],
-            "notes": [f"7 rows without a target were set aside {HOSTILE}"],
-        }
+    checks = EvaluateParams(
+        replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10, threshold=threshold
     )
-    parts = {"train": counts, "validation": counts, "holdout": counts}
-    split.write({"parts": parts, "notes": []})
-    findings = Json(root / "findings.json")
+    evaluate.function(evaluation, **made.evaluate_inputs(), objective=objective, params=checks)
+    profile, split = Json(root / "profile.json"), Json(root / "summary.json")
+    profile.write(profile_of(made, columns))
+    split.write(summary_of(made))
+    findings, split_findings = Json(root / "findings.json"), Json(root / "split_findings.json")
     findings.write(
         [
             {
@@ -85,12 +146,23 @@ def build(root, monkeypatch, accuracies=BETTER, params=PARAMS, columns=("x", "y"
             }
         ]
     )
+    split_findings.write(
+        [
+            {
+                "name": "shared_rows",
+                "severity": "error",
+                "evidence": "4 holdout rows are in training too",
+                "advice": "Group them.",
+            }
+        ]
+    )
     out = Report.at(root / "report")
     report.function(
         out,
         profile,
         findings,
         split,
+        split_findings,
         made.baseline,
         made.search,
         made.regularize,
