@@ -385,6 +385,7 @@ def _trials(results: _Results) -> dict[str, Any] | None:
             [places[trial[name]] for trial in lost],
             x,
             y,
+            reading.sign,
             title,
             f"{capital(reading.title)} on validation of {len(done)} trials by {title}; "
             f"the best has {_setting(best[name])} and {tidy(reading.text(best['score']))}",

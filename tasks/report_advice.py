@@ -15,6 +15,8 @@ from models.settings import Text
 Figures = Mapping[str, Mapping[str, float]]
 Lines = Sequence[Mapping[str, float | None]]
 """A candidate's mean curves, one mapping an epoch."""
+NEARLY = 1.1
+"""How many times the examples are called for at the least, where an interval just reaches zero."""
 UNEVEN = 3
 """How many times as many examples the commonest class has where the rarest one is rare."""
 
@@ -243,7 +245,7 @@ def _unproven(seen: Evidence) -> Iterator[Advice]:
         value, low, _ = gain
         if low <= 0 < value:
             # Half an interval shrinks with the root of the number of examples.
-            needed = n * ((value - low) / value) ** 2
+            needed = n * max(((value - low) / value) ** 2, NEARLY)
             yield Advice(
                 f"Give {row.candidate} a fairer trial: more validation examples, or more seeds.",
                 f"Its gain over {row.reference} is not proven: {_span(seen, row)}. Should the "

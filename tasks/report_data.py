@@ -7,7 +7,7 @@ from typing import Any
 
 from models.examples import GIVEN
 from models.readings import significant
-from tasks.report_text import count, listed, many, minus
+from tasks.report_text import count, listed, many, minus, tidy
 
 MOST_NAMES, MOST_ROWS, MOST_COLUMNS, MOST_FINDINGS = 20, 40, 60, 60
 """Names in a sentence, rows of a table, columns of the data and findings shown at the most."""
@@ -148,7 +148,7 @@ def _quantities(profile: Json, summary: Json) -> list[Grid]:
     every = list(profile["quantities"].items())[:MOST_ROWS]
     whole = Grid(
         "Quantities, all examples",
-        ("Target", "least", "25 %", "median", "75 %", "most", "mean"),
+        ("Target", "least", tidy("25 %"), "median", tidy("75 %"), "most", "mean"),
         [
             [name, *map(_number, (q["min"], *_quartiles(q), q["max"], q["mean"]))]
             for name, q in every
@@ -192,5 +192,8 @@ def _values(column: Json) -> str:
 
 
 def _number(value: Any) -> str:
-    """A number with four digits; a time as it is."""
-    return value if isinstance(value, str) else minus(significant(float(value)))
+    """A number with four digits at the most; a time as it is."""
+    if isinstance(value, str):
+        return value
+    text = minus(significant(float(value)))
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

@@ -18,6 +18,9 @@ from tasks.report_text import axis, bare, figure, heading, percent, share_axis, 
 MOST_CELLS, MOST_ROWS, MOST_ABSENT, MOST_TARGETS = 20, 40, 20, 12
 """Classes of a confusion matrix, rows of recalls, names without examples and targets with drawings
 that are shown at the most."""
+AT_HALF = (
+    "The ledger compares the candidates at 0.5; the holdout's figures are with the thresholds."
+)
 CONSIDERABLE = (0.01, 0.99)
 """Quantiles of the predictions that a drawing's axis reaches to."""
 
@@ -104,6 +107,7 @@ def threshold(details: Details) -> list[str]:
             "A label is the answer where its probability is above a threshold of its own, which "
             "was chosen on validation.",
             f"There the {title} is {half} with 0.5 for every label, and {best} with these.",
+            AT_HALF,
         ]
     if not moved:
         return [
@@ -115,6 +119,7 @@ def threshold(details: Details) -> list[str]:
         f"“{details.positive}” is the answer where its probability is above "
         f"{tuned.thresholds[0]:.4g}. This threshold was chosen on validation.",
         f"There the {title} is {half} at 0.5, and {best} at {tuned.thresholds[0]:.4g}.",
+        AT_HALF,
     ]
 
 

@@ -16,7 +16,7 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 10, 36
 DIVERGED = 12
-"""How far above the x axis trials without a figure are marked."""
+"""How far inside the panel's bad end trials without a figure are marked."""
 SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MOST_DIGITS = 6
 """Behind a tick's point."""
@@ -143,14 +143,17 @@ def trials_panel(
     diverged: Sequence[float],
     x: Axis,
     y: Axis,
+    sign: int,
     name: str,
     label: str,
 ) -> Markup:
-    """One varied value of the search against the result; crosses are trials that diverged."""
+    """One varied value of the search against the result; crosses are trials that diverged, at the
+    bottom, or at the top where `sign` is -1: lower is better."""
     parts = [_dot(point, x, y, "plain", 3.5) for point in tried if point != best]
     for value in diverged:
-        at, bottom = _x(x, value), HEIGHT - BOTTOM - DIVERGED
-        parts.append(f'<path class="cross" d="M{at - 4:.1f} {bottom - 4}l8 8m0-8l-8 8"/>')
+        at = _x(x, value)
+        height = HEIGHT - BOTTOM - DIVERGED if sign > 0 else TOP + DIVERGED
+        parts.append(f'<path class="cross" d="M{at - 4:.1f} {height - 4}l8 8m0-8l-8 8"/>')
     parts.append(_dot(best, x, y, "accent", 5))
     return _panel(parts, x, y, name, label)
 
