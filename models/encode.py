@@ -6,9 +6,9 @@ words of texts are counted by the operations that the model has.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import keras
@@ -80,53 +80,91 @@ class Statistics:
 
 def learn(train: Examples, schema: Schema) -> Statistics:
     """The statistics of the training examples, and of no others."""
+    return learn_blocks(lambda: [train], schema)
+
+
+def learn_blocks(read: Callable[[], Iterable[Examples]], schema: Schema) -> Statistics:
+    """The same of examples that come a block at a time; `read` begins anew at each call.
+
+    They are read twice, so that standard deviations are taken about the mean.
+    """
+    kinds = {PICTURE: "picture"} | {column.name: column.type for column in schema.columns}
+    numbers = {name: _Moments() for name in schema.names() if kinds[name] in _NUMBERS}
+    categories = {name: Counter[str]() for name in schema.names() if kinds[name] == "categorical"}
+    texts = {name: _WordCounts() for name in schema.names() if kinds[name] == "text"}
+    for block in read():
+        for name, moments in numbers.items():
+            moments.add(block.features[name])
+        for name, counts in categories.items():
+            counts.update(block.features[name].tolist())
+        for name, words in texts.items():
+            words.add(block.features[name])
+    for block in read() if numbers else ():
+        for name, moments in numbers.items():
+            moments.add_squares(block.features[name])
     if schema.kind == "pictures":
-        mean, scale = _moments(train.features[PICTURE])
+        _, mean, scale, _ = numbers[PICTURE].told(PICTURE)
         return Statistics((), (), (), (), schema.shape, mean, scale)
-
-    def columns(kind: str) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
-        named = (column.name for column in schema.columns if column.type == kind)
-        return ((name, train.features[name]) for name in named)
-
     return Statistics(
-        numeric=tuple(_numeric(*column) for column in columns("numeric")),
-        categorical=tuple(_categorical(*column) for column in columns("categorical")),
-        times=tuple(_time(*column) for column in columns("time")),
-        texts=tuple(_text(*column) for column in columns("text")),
+        numeric=tuple(
+            Numeric(*moments.told(name))
+            for name, moments in numbers.items()
+            if kinds[name] == "numeric"
+        ),
+        categorical=tuple(
+            Categorical(name, _frequent(counts, CATEGORIES)) for name, counts in categories.items()
+        ),
+        times=tuple(
+            Numeric(*moments.told(name, np.float64))
+            for name, moments in numbers.items()
+            if kinds[name] == "time"
+        ),
+        texts=tuple(words.layout(name) for name, words in texts.items()),
         shape=(),
         mean=0.0,
         scale=1.0,
     )
 
 
-def _numeric(name: str, values: npt.NDArray[np.generic]) -> Numeric:
-    numbers = values.astype(np.float64)
-    missing = np.isnan(numbers)
-    mean, scale = _moments(numbers[~missing])
-    return Numeric(name, mean, scale, bool(missing.any()))
+_NUMBERS = ("numeric", "time", "picture")
+"""Kinds of features of which means are taken."""
 
 
-def _time(name: str, values: npt.NDArray[np.generic]) -> Numeric:
-    days = values.astype(np.float64)
-    missing = np.isnan(days)
-    known = days[~missing]
-    if known.size == 0:
-        return Numeric(name, 0.0, 1.0, True)
-    # Not rounded to float32, which the encoder does not use for times either.
-    mean, scale = float(known.mean()), float(known.std())
-    # A microsecond: float64 days hold no less.
-    return Numeric(name, mean, scale if scale > 1e-11 else 1.0, bool(missing.any()))
+class _Moments:
+    """Mean and standard deviation of the values that are not missing, in float64."""
 
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.squares = 0.0
+        self.missing = False
 
-def _moments(values: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Mean and standard deviation, exact in float32; the latter 1 where nothing varies."""
-    if values.size == 0:
-        return 0.0, 1.0
-    mean = sum(float(part.sum()) for part in _parts(values)) / values.size
-    squares = sum(float(np.square(part - mean).sum()) for part in _parts(values))
-    rounded, scale = float(np.float32(mean)), float(np.float32(np.sqrt(squares / values.size)))
-    # Rounding leaves a constant column a deviation of about 1e-17: compared with the values' size.
-    return rounded, scale if scale > 1e-6 * max(abs(rounded), 1e-6) else 1.0
+    def add(self, values: npt.NDArray[np.generic]) -> None:
+        """Count values that were not seen yet."""
+        for part in _parts(values):
+            known = part[~np.isnan(part)]
+            self.missing |= len(known) < len(part)
+            self.count += len(known)
+            self.total += float(known.sum())
+
+    def add_squares(self, values: npt.NDArray[np.generic]) -> None:
+        """The same values again, once the mean is known."""
+        mean = self.total / max(self.count, 1)
+        for part in _parts(values):
+            self.squares += float(np.square(part[~np.isnan(part)] - mean).sum())
+
+    def told(
+        self, name: str, exact: type[np.floating[Any]] = np.float32
+    ) -> tuple[str, float, float, bool]:
+        """The fields of `Numeric`, exact in `exact`; the deviation is 1 where nothing varies."""
+        if not self.count:
+            return name, 0.0, 1.0, self.missing
+        mean = float(exact(self.total / self.count))
+        scale = float(exact(np.sqrt(self.squares / self.count)))
+        # Rounding leaves a constant column a deviation of about 1e-17 of the values' size. Times
+        # are far from 0 and may yet lie within seconds.
+        least = (1e-6 if exact is np.float32 else 1e-14) * max(abs(mean), 1e-6)
+        return name, mean, scale if scale > least else 1.0, self.missing
 
 
 def _parts(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
@@ -135,25 +173,33 @@ def _parts(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]
     return (flat[start : start + size].astype(np.float64) for start in range(0, len(flat), size))
 
 
-def _categorical(name: str, values: npt.NDArray[np.generic]) -> Categorical:
-    return Categorical(name, _frequent(Counter(values.tolist()), CATEGORIES))
+class _WordCounts:
+    """How often each word comes in a text column, and how many words the texts have."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.lengths: Counter[int] = Counter()
+
+    def add(self, texts: npt.NDArray[np.generic]) -> None:
+        """Count `(n,)` texts."""
+        for start in range(0, len(texts), BATCH):
+            words = layers.words(tf.constant(texts[start : start + BATCH], tf.string))
+            self.lengths.update(words.row_lengths().numpy().tolist())
+            # Bytes of equal length would be an array that drops zeros at their end.
+            self.counts.update(word.decode() for word in words.flat_values.numpy().tolist())
+
+    def layout(self, name: str) -> TextLayout:
+        """The most frequent words, and a length that covers most texts."""
+        lengths = sorted(self.lengths)
+        covered = np.cumsum([self.lengths[length] for length in lengths])
+        place = np.searchsorted(covered, COVERED / 100 * self.lengths.total())
+        length = lengths[place] if lengths else 0
+        return TextLayout(name, min(max(length, 1), LENGTH), _frequent(self.counts, VOCABULARY))
 
 
 def _frequent(counts: Counter[str], most: int) -> tuple[str, ...]:
     # Sorted by count, then by name, so that a tie does not depend on the rows' order.
     return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:most])
-
-
-def _text(name: str, values: npt.NDArray[np.generic]) -> TextLayout:
-    counts: Counter[str] = Counter()
-    lengths = []
-    for start in range(0, len(values), BATCH):
-        words = layers.words(tf.constant(values[start : start + BATCH], tf.string))
-        lengths.append(words.row_lengths().numpy())
-        found, times = np.unique(words.flat_values.numpy().astype(bytes), return_counts=True)
-        counts.update(dict(zip(map(bytes.decode, found), times.tolist(), strict=True)))
-    covered = ceil(np.percentile(np.concatenate(lengths), COVERED)) if lengths else 0
-    return TextLayout(name, min(max(covered, 1), LENGTH), _frequent(counts, VOCABULARY))
 
 
 def input_name(column: str) -> str:

@@ -4,7 +4,7 @@ Text is read as text. Parquet and Feather keep the types they store, but for poi
 become ISO text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +36,16 @@ def parts(folder: Path) -> list[Path]:
     )
     if not found:
         raise InputError(
-            f"{folder}: the folder has no {PART} file directly in it. "
-            f"Give a file, or a folder of {PART} parts."
+            f"{folder}: the folder has no {PART} file directly in it, nor files named by parts, "
+            f"such as train.csv and test.csv. Give a file, or a folder of one of these kinds."
         )
     return found
 
 
-def read_folder(folder: Path) -> "pd.DataFrame":
-    """The rows of all parts; raises InputError where their columns differ."""
+def stacked(frames: Sequence["pd.DataFrame"], paths: Sequence[Path]) -> "pd.DataFrame":
+    """The rows of all files of a folder; raises InputError where their columns differ."""
     import pandas as pd
 
-    paths = parts(folder)
-    frames = [read_parquet(path) for path in paths]
     for path, frame in zip(paths[1:], frames[1:], strict=True):
         _require_same_columns(frame, path, frames[0], paths[0])
     # Without the empty ones: they hold no value, but their types would change those of others.
@@ -142,11 +140,11 @@ def _require_same_columns(
         if name not in frame.columns:
             raise InputError(
                 f"{path}: there is no column {name!r}, which {first_path.name} has. "
-                "All parts need the same columns."
+                "All files need the same columns."
             )
     for name in frame.columns:
         if name not in first.columns:
             raise InputError(
                 f"{path}: the column {name!r} is not in {first_path.name}. "
-                "All parts need the same columns."
+                "All files need the same columns."
             )
