@@ -90,6 +90,8 @@ class Examples:
         )
 
 
+Places = npt.NDArray[np.int64]
+"""Which examples, `(m,)`."""
 Texts = dict[str, npt.NDArray[np.generic]]
 """Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 BLOCK_ROWS = 1 << 17
@@ -189,7 +191,8 @@ def read_targets(schema: Schema, path: Path) -> tuple[npt.NDArray[Any], Weights]
     import pyarrow.parquet as pq
 
     names = [name for name in pq.read_schema(path).names if name.split(".")[0] in _TOLD]
-    table = pq.read_table(path, columns=names)
+    # As a dictionary a class is one text, however many examples have it.
+    table = pq.read_table(path, columns=names, read_dictionary=["target"])
     return _targets(schema, table), _weights(table)
 
 
@@ -294,7 +297,8 @@ class Table(Folder):
 class Development(Folder):
     """What models are made and chosen with: train, validation, and what train says of the target.
 
-    Files: schema.json, target.json, train.parquet and validation.parquet.
+    Files: schema.json, target.json, train.parquet and validation.parquet, and folds.parquet where
+    folds are wished.
     """
 
     def write(
@@ -343,6 +347,12 @@ class Development(Folder):
         """The examples of a part, a block at a time."""
         return (examples for examples, _ in read_blocks(self.schema(), self._file(part)))
 
+    def count(self, part: Known) -> int:
+        """How many examples a part has."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self._file(part)).num_rows)
+
     def truth(self, part: Known) -> tuple[npt.NDArray[Any], Weights]:
         """What the examples of a part say, as `models.target` has it, and how much each counts."""
         targets, weights = read_targets(self.schema(), self._file(part))
@@ -350,6 +360,19 @@ class Development(Folder):
 
     def _file(self, part: Known) -> Path:
         return self.path / f"{part}.parquet"
+
+    def folds(self) -> list[tuple[Places, Places]]:
+        """For every fold, places to train on and to validate on; empty where none were wished.
+
+        Places in training and validation examples together, in this order. See `models.folds`.
+        """
+        from models import folds
+
+        path = self.path / "folds.parquet"
+        if not path.exists():
+            return []
+        rows = np.concatenate([self.train().rows, self.validation().rows])
+        return folds.read(path, rows)
 
     def schema(self) -> Schema:
         """What one example looks like."""

@@ -228,7 +228,8 @@ def fit(
 
 def _to_mean_one(weights: Array) -> Array:
     """So that weights change what counts, and not the size of the steps."""
-    return (weights / weights.mean()).astype(np.float32)
+    scaled: Array = (weights / weights.mean()).astype(np.float32)
+    return scaled
 
 
 def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.scores import SMALLEST
+from models import scores
 from models.weighted import (
     Values,
     Weights,
@@ -53,8 +53,7 @@ def accuracy(probabilities: Predictions, labels: Labels, weights: Weights) -> Va
 
 def log_loss(probabilities: Predictions, labels: Labels, weights: Weights) -> Values:
     """Mean of minus the natural logarithm of the right class's probability: `(r,)`, in nats."""
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return mean(weights, -np.log(np.maximum(given, SMALLEST)))
+    return mean(weights, scores.log_losses(probabilities, labels))
 
 
 def recall(probabilities: Predictions, labels: Labels, weights: Weights) -> Values:
@@ -104,12 +103,12 @@ def recall_at_precision(place: int, least: float) -> Figure:
     """
 
     def figure(probabilities: Predictions, labels: Labels, weights: Weights) -> Values:
-        scores = probabilities[:, place]
-        order = np.argsort(-scores, kind="stable")
+        given = probabilities[:, place]
+        order = np.argsort(-given, kind="stable")
         positive = labels[order] == place
         taken = weights[:, order]
         # Equal probabilities fall on one side together: only the last of each is a threshold.
-        ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+        ends = np.flatnonzero(np.append(np.diff(given[order]) != 0, True))
         answered = np.cumsum(taken, axis=1)[:, ends]
         found = np.cumsum(taken * positive, axis=1)[:, ends]
         enough = ratio(found, answered) >= least

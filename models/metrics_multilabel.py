@@ -8,8 +8,8 @@ where its probability is above 0.5; for other thresholds see `models.threshold.D
 import numpy as np
 import numpy.typing as npt
 
+from models import scores
 from models.metrics import Predictions, Truth, precision_of
-from models.scores import SMALLEST
 from models.weighted import Values, Weights, area, mean, mean_of_known, ratio
 
 HALF = 0.5
@@ -67,9 +67,7 @@ def auc(probabilities: Predictions, truth: Truth, weights: Weights) -> Values:
 
 def log_loss(probabilities: Predictions, truth: Truth, weights: Weights) -> Values:
     """Binary cross-entropy, mean over examples and labels: `(r,)`, in nats."""
-    exact = probabilities.astype(np.float64)
-    given = np.where(truth > HALF, exact, 1 - exact)
-    return mean(weights, -np.log(np.maximum(given, SMALLEST)).mean(axis=1))
+    return mean(weights, scores.binary_log_losses(probabilities, truth).mean(axis=1))
 
 
 def counts(

@@ -98,6 +98,8 @@ class _Looks:
 
 def _near(pictures: Pictures) -> Pairs:
     """`(m, 2)` places i < j of near copies among pictures that all differ, in no order."""
+    if not len(pictures):
+        return np.empty((0, 2), dtype=np.int64)
     looks = _looks(pictures)
     vivid = np.flatnonzero(looks.contrast >= FAINT)
     found = [np.empty(0, dtype=np.int64)]
@@ -105,7 +107,7 @@ def _near(pictures: Pictures) -> Pairs:
         alike = np.sort(_agree(looks, vivid[pairs]), axis=1)
         found.append(np.unique(alike[:, 0] * len(pictures) + alike[:, 1]))
     codes = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(codes, max(len(pictures), 1)), axis=1)
+    return np.stack(np.divmod(codes, len(pictures)), axis=1)
 
 
 def _candidates(hashes: Keys) -> Iterator[Pairs]:
@@ -149,7 +151,7 @@ def _apart(
 def _looks(pictures: Pictures) -> _Looks:
     parts = [
         _looks_of(_levels(pictures[start : start + _CHUNK]))
-        for start in range(0, max(len(pictures), 1), _CHUNK)
+        for start in range(0, len(pictures), _CHUNK)
     ]
     return _Looks(
         np.concatenate([part.hashes for part in parts]),

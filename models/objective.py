@@ -41,7 +41,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a figure before any data are."""
+    """What is known of a metric before any data are."""
 
     name: str
     title: str
@@ -110,7 +110,7 @@ class Objective(Section):
     """For pinball: the quantile that is predicted."""
 
     def metric_for(self, target: Target) -> "Measure":
-        """The objective as it is measured on this target.
+        """The metric as it is measured on this target.
 
         Raises InputError where the metric does not fit the task, or there is no such class.
         """
@@ -123,7 +123,7 @@ class Objective(Section):
             )
         # Whatever the metric: a threshold is about this class too.
         self.place(target)
-        return _measure(metric, target, self, _PLAIN[target.task])
+        return _with(self, metric, target)
 
     def place(self, target: Target) -> int | None:
         """The positive class's place among the classes; None where the task has no classes.
@@ -153,7 +153,7 @@ class Objective(Section):
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric on a target: what measures, and how the value reads.
+    """A metric as it is measured on a target, and how its value reads.
 
     Made where it is used: figures are closures, which no process can send to another.
     """
@@ -175,17 +175,22 @@ class Measure:
         """1 where higher is better, -1 where lower is."""
         return self.reading.sign
 
-    def score(self, predictions: Predictions, truth: Truth, importance: Importance) -> float:
-        """The value on some examples; NaN where predictions are not finite (a fit diverged).
+    def value(self, predictions: Predictions, truth: Truth, importance: Importance) -> float:
+        """The value on some examples; NaN where they cannot tell, such as a recall without an
+        example of the class, or where predictions are not finite (a fit diverged).
 
-        predictions: `(n, k)`; truth: as `Target.truth` gives it. Raises InputError where these
-        examples cannot tell, such as a recall without an example of the class.
+        predictions: `(n, k)`; truth: as `Target.truth` gives it.
         """
         if not np.isfinite(predictions).all():
             return float("nan")
         weights = even(len(predictions)) if importance is None else importance[np.newaxis]
-        value = float(self.figure(predictions, truth, weights.astype(np.float64))[0])
-        if np.isnan(value):
+        return float(self.figure(predictions, truth, weights.astype(np.float64))[0])
+
+    def score(self, predictions: Predictions, truth: Truth, importance: Importance) -> float:
+        """As `value`, for those who choose by it: raises InputError where these examples cannot
+        tell; NaN is left for predictions that are not finite."""
+        value = self.value(predictions, truth, importance)
+        if np.isnan(value) and np.isfinite(predictions).all():
             raise InputError(
                 f"params.yaml: objective.metric: {self.name}: the {self.reading.title} cannot be "
                 f"measured on these {len(predictions):,} examples, which are all alike in it.\n"
@@ -204,50 +209,37 @@ class Measure:
         return None
 
 
+def plain_figures(task: Task) -> Mapping[str, Figure]:
+    """The figures of a task that need no parameter, by name."""
+    return _PLAIN[task]
+
+
 def all_figures(target: Target, objective: Objective, bins: int) -> dict[str, Measure]:
     """The figures that a task is reported by, by name, the objective among them.
 
     `bins` is the number of bins of the calibration error. Recall and precision are those of the
     positive class, and there where two classes or the objective make one class special.
     """
-    names = list(_STANDARD[target.task])
-    special = objective.metric in ("recall", "precision", "recall_at_precision")
-    if target.task == "classification" and (special or len(target.names) == 2):
-        names += ["recall", "precision"]
-    names.append(objective.metric_for(target).name)
-    plain = {**_PLAIN[target.task], "ece": metrics.calibration_error(bins)}
-    return {
-        name: _measure(metric, target, objective, plain)
-        for name, metric in METRICS.items()
-        if name in names
+    figures = {
+        name: _resolved(METRICS[name], target, figure)
+        for name, figure in plain_figures(target.task).items()
     }
+    if target.task == "classification":
+        figures["ece"] = _resolved(METRICS["ece"], target, metrics.calibration_error(bins))
+        if objective.metric in _OF_A_CLASS or len(target.names) == 2:
+            for name in ("recall", "precision"):
+                figures[name] = _with(objective, METRICS[name], target)
+    figures[objective.metric] = objective.metric_for(target)
+    return {name: figures[name] for name in METRICS if name in figures}
 
 
-def plain_figures(task: Task) -> Mapping[str, Figure]:
-    """The figures of a task that need no parameter, by name."""
-    return _PLAIN[task]
-
-
-def loss_for(target: Target, objective: Objective) -> Measure:
+def loss_for(target: Target) -> Measure:
     """What stands beside the objective in the ledger: the log loss; of quantities the root mean
     squared error, which unlike the mean squared one is in the target's unit."""
     name = "rmse" if target.task == "regression" else "log_loss"
-    return _measure(METRICS[name], target, objective, _PLAIN[target.task])
+    return _resolved(METRICS[name], target, plain_figures(target.task)[name])
 
 
-_STANDARD: dict[Task, tuple[str, ...]] = {
-    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss", "ece"),
-    "multilabel": (
-        "accuracy",
-        "exact_match",
-        "macro_f1",
-        "recall",
-        "precision",
-        "auc",
-        "log_loss",
-    ),
-    "regression": ("rmse", "mae", "r2"),
-}
 _PLAIN: dict[Task, dict[str, Figure]] = {
     "classification": {
         "accuracy": metrics.accuracy,
@@ -280,39 +272,44 @@ _OF_A_CLASS: dict[str, Callable[[int, Objective], Figure]] = {
 }
 
 
-def _measure(
-    metric: Metric, target: Target, objective: Objective, plain: Mapping[str, Figure]
-) -> Measure:
-    place = objective.place(target) if metric.name in _OF_A_CLASS else None
-    if place is not None:
+def _with(objective: Objective, metric: Metric, target: Target) -> Measure:
+    """The metric with what the objective says about it."""
+    place = objective.place(target)
+    if place is not None and metric.name in _OF_A_CLASS:
+        about = f" of {target.names[place]!r}"
+        if metric.name == "recall_at_precision":
+            about += f" at a precision of {100 * objective.precision:g} % or more"
         figure = _OF_A_CLASS[metric.name](place, objective)
-    elif metric.name == "pinball":
-        figure = metrics_regression.pinball(objective.quantile)
-    else:
-        figure = plain[metric.name]
-    return Measure(metric, _reading(metric, target, objective, place), figure, place)
-
-
-def _reading(metric: Metric, target: Target, objective: Objective, place: int | None) -> Reading:
-    title = metric.title
-    if place is not None:
-        title += f" of {target.names[place]!r}"
-    if metric.name == "recall_at_precision":
-        title += f" at a precision of {100 * objective.precision:g} % or more"
+        return _resolved(metric, target, figure, about=about, positive=place)
     if metric.name == "pinball":
-        title += f" of the {100 * objective.quantile:g} % quantile"
-    if target.task == "regression" and len(target.names) > 1:
-        # Of several units there is none.
-        title += f", mean over {len(target.names)} targets"
-    return Reading(
-        title=title,
+        about = f" of the {100 * objective.quantile:g} % quantile"
+        figure = metrics_regression.pinball(objective.quantile)
+        return _resolved(metric, target, figure, about=about)
+    return _resolved(metric, target, _PLAIN[target.task][metric.name])
+
+
+def _resolved(
+    metric: Metric,
+    target: Target,
+    figure: Figure,
+    *,
+    about: str = "",
+    positive: int | None = None,
+) -> Measure:
+    several = target.task == "regression" and len(target.names) > 1
+    reading = Reading(
+        title=metric.title
+        + about
+        + (f", mean over {len(target.names)} targets" if several else ""),
         sign=1 if metric.direction == "higher" else -1,
         share=metric.share,
         unit=_unit(metric, target),
     )
+    return Measure(metric, reading, figure, positive)
 
 
 def _unit(metric: Metric, target: Target) -> str:
     if metric.unit != "target":
         return metric.unit
+    # Of several targets' units there is no one name.
     return target.names[0] if len(target.names) == 1 else "units"

@@ -4,6 +4,10 @@ By fractions, the part follows from a hash of the example's content (or of its g
 thresholds that no other example moves: rows added later leave the old ones where they are, and
 copies of a row are on one side, whatever their labels. By counts and by time it depends on all
 rows, so added rows may move old ones.
+
+The thresholds are the same for every class. A hash and thresholds of its own for each class would
+leave a rare class as likely to be missing from a part: its rows would still fall one by one. And
+copies with different labels would come apart.
 """
 
 import hashlib
@@ -25,19 +29,38 @@ Codes = npt.NDArray[np.int8]
 
 
 def content_keys(examples: Examples) -> Keys:
-    """`(n,)` hashes of the features: equal for copies, whatever their labels and places."""
+    """`(n,)` hashes of the features: equal for copies, whatever their labels and places.
+
+    Of a row alone: examples cut into batches have the keys that they have together.
+    """
     import pandas as pd
 
     first = next(iter(examples.features.values()))
     if first.ndim > 1:
         return np.array([_digest(picture.tobytes()) for picture in first], dtype=np.uint64)
-    columns = {
-        # Adding zero makes -0.0 the 0.0 that it equals.
-        name: np.add(values, 0, dtype=np.float32) if values.dtype.kind == "f" else values
-        for name, values in examples.features.items()
-    }
-    keys = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False)
+    columns = {name: _plain(values) for name, values in examples.features.items()}
+    keys = pd.util.hash_pandas_object(pd.DataFrame(columns, copy=False), index=False)
     return np.asarray(keys, dtype=np.uint64)
+
+
+def near_keys(examples: Examples) -> Keys:
+    """`content_keys`, but that pictures which are nearly the same have one key too."""
+    first = next(iter(examples.features.values()))
+    if first.ndim == 1:
+        return content_keys(examples)
+    from models import near_copies
+
+    return near_copies.near_keys(first)
+
+
+def _plain(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Equal bits for equal values: one zero, one way of being missing."""
+    if values.dtype.kind != "f":
+        return values
+    # Adding zero makes -0.0 the 0.0 that it equals.
+    numbers: npt.NDArray[np.floating] = np.add(values, 0, dtype=values.dtype)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers
 
 
 def text_keys(values: Sequence[str] | npt.NDArray[np.generic]) -> Keys:

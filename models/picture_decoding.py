@@ -69,21 +69,10 @@ def decode(entries: Sequence[Entry], settings: PictureSettings, where: str) -> D
         grey = settings.channels == 1 or (
             settings.channels is None and all(head.grey for head in sound)
         )
-        shape = (*size, 1 if grey else 3)
-        require_memory(len(entries) * math.prod(shape), where)
-        pictures = np.empty((len(entries), *shape), dtype=np.uint8)
-
-        def fill(place: int) -> str | None:
-            head = heads[place]
-            if isinstance(head, str):
-                return head
-            decoded = _attempt(lambda path: _decoded(path, size, grey), entries[place].path)
-            if isinstance(decoded, str):
-                return decoded
-            pictures[place] = decoded
-            return None
-
-        reasons = _all(fill, range(len(entries)))
+        shape = (len(entries), *size, 1 if grey else 3)
+        require_memory(math.prod(shape), where)
+        pictures = np.empty(shape, dtype=np.uint8)
+        reasons = _fill(pictures, [entry.path for entry in entries], heads)
     kept = [place for place, reason in enumerate(reasons) if reason is None]
     pictures = _packed(pictures, kept)
     # Only the pixels tell whether pictures with three channels have colours.
@@ -183,6 +172,27 @@ def _attempt(work: Callable[[Path], R], path: Path) -> R | str:
         return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
+def _fill(
+    pictures: Bytes, paths: Sequence[Path], heads: "Sequence[_Head | str]"
+) -> list[str | None]:
+    """Decode the files into their places; why not, for each of them, or None."""
+    _, height, width, channels = pictures.shape
+
+    def fill(place: int) -> str | None:
+        head = heads[place]
+        if isinstance(head, str):
+            return head
+        decoded = _attempt(
+            lambda path: _decoded(path, (height, width), channels == 1), paths[place]
+        )
+        if isinstance(decoded, str):
+            return decoded
+        pictures[place] = decoded
+        return None
+
+    return _all(fill, range(len(paths)))
+
+
 def _head(path: Path) -> "_Head | str":
     return _attempt(_read_head, path)
 
@@ -204,8 +214,9 @@ def _opened(path: Path) -> "Iterator[Image.Image]":
 
 def _lies(image: "Image.Image") -> bool:
     """Whether EXIF says that the picture is to be turned by a right angle."""
-    # A TIFF's size is told upright already; of a PNG only what comes before its pixels counts.
-    if image.format == "TIFF" or "exif" not in image.info:
+    # A TIFF keeps none here, and tells its size upright; of a PNG only what comes before its
+    # pixels counts.
+    if "exif" not in image.info:
         return False
     try:
         return bool(image.getexif().get(ORIENTATION, 1) >= 5)

@@ -23,6 +23,7 @@ def list_table(path: Path, settings: PictureSettings) -> Listing:
     from models.tables import missing_cells, read_table, require_columns
 
     frame = read_table(path)
+    missing = settings.missing
     if settings.label is None:
         listed = ", ".join(map(repr, list(frame.columns)[:20]))
         raise InputError(f"{path}: which column holds the labels? Columns: {listed}.")
@@ -30,28 +31,20 @@ def list_table(path: Path, settings: PictureSettings) -> Listing:
     wanted = [column, settings.label, *([settings.part] if settings.part else [])]
     require_columns(frame, wanted, "column", path)
     cells = {
-        name: [
-            "" if absent else str(value).strip()
-            for value, absent in zip(
-                frame[name], missing_cells(frame[name], settings.missing), strict=True
-            )
-        ]
+        name: frame[name].astype(str).str.strip().mask(missing_cells(frame[name], missing), "")
         for name in wanted
     }
     entries: list[Entry] = []
     faults: list[Fault] = []
     for row, (given, label) in enumerate(zip(cells[column], cells[settings.label], strict=True), 1):
-        where = f"{path}: row {row}, column {column!r}"
-        part = _part(cells[settings.part][row - 1], path, row) if settings.part else None
+        part = _part(cells[settings.part].iloc[row - 1], path, row) if settings.part else None
         if not given or not label:
-            missing = "path" if not given else "label"
-            faults.append(
-                Fault(given or f"row {row}", label or None, f"row {row} has no {missing}")
-            )
+            lacks = "label" if given else "path"
+            faults.append(Fault(given or f"row {row}", label or None, f"row {row} has no {lacks}"))
             continue
-        file = _inside(given, path.parent, where)
-        if file.is_file():
-            entries.append(Entry(file, PurePosixPath(given).as_posix(), label, part))
+        name = _inside(given, path.parent, f"{path}: row {row}, column {column!r}")
+        if _is_file(path.parent / name):
+            entries.append(Entry(path.parent / name, name, label, part))
         else:
             faults.append(Fault(given, label, f"row {row} names it, and there is no such file"))
     return Listing(entries, faults, [f"paths from the column {column!r}"])
@@ -76,20 +69,28 @@ def _path_column(frame: "pd.DataFrame", path: Path) -> str:
     return found[0]
 
 
-def _inside(given: str, folder: Path, where: str) -> Path:
-    """The file that a cell names; raises InputError where it is not in the table's folder."""
-    # As written on Windows.
-    text = given.replace("\\", "/")
-    if PurePosixPath(text).is_absolute() or text[1:3] == ":/":
+def _inside(given: str, folder: Path, where: str) -> str:
+    """The relative path that a cell names; raises InputError where it leads elsewhere."""
+    # Lists written on Windows have it the other way.
+    name = PurePosixPath(given.replace("\\", "/"))
+    if name.is_absolute() or name.as_posix()[1:3] == ":/":
         raise InputError(
             f"{where}: {given!r} is an absolute path. Give paths relative to the table's folder."
         )
-    if leads_outside(folder / text, folder):
+    if leads_outside(folder / name, folder):
         raise InputError(
             f"{where}: {given!r} leads outside the table's folder.\n"
             "Put table and pictures into one folder, and give paths below it."
         )
-    return folder / text
+    return name.as_posix()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A text too long for a file's name, say.
+        return False
 
 
 def _part(text: str, path: Path, row: int) -> str:

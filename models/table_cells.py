@@ -165,19 +165,21 @@ def _arrow(values: "pd.Series[Any]") -> Any:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         # Values of several types in one column.
-        array = pa.array(_written(values), pa.large_string(), from_pandas=True)
+        array = pa.array(_written(values), pa.large_string())
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         return array
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         # Truth values, days, decimals and the like, as Python writes them.
-        array = pa.array(_written(values), pa.large_string(), from_pandas=True)
+        array = pa.array(_written(values), pa.large_string())
     return pc.utf8_trim_whitespace(array.cast(pa.large_string()))
 
 
-def _written(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    return values.astype(object).map(str, na_action="ignore")
+def _written(values: "pd.Series[Any]") -> list[str | None]:
+    # Not by `map`, which gives back another type where all cells are missing.
+    cells = zip(values.astype(object).tolist(), values.isna().tolist(), strict=True)
+    return [None if nothing else str(value) for value, nothing in cells]
 
 
 def _absent(values: Any, sentinels: Sequence[str]) -> Mask:

@@ -37,7 +37,7 @@ def quick_frame(
         table = _parsed(raw, delimiter, len(header))
     except pa.ArrowInvalid:
         return None
-    if b'"' not in raw:
+    if b'"' not in raw and _may_be_indented(raw, delimiter):
         # Spaces before a cell are none of it; before a quote they are left to the strict reader.
         table = pa.table(
             [pc.utf8_ltrim(column, " ") for column in table.columns], table.column_names
@@ -84,6 +84,11 @@ def _is_regular(raw: bytes, delimiter: str) -> bool:
     behind = data[closing[closing < len(data) - 1] + 1]
     at_edges = np.isin(before, (*bounds, _QUOTE)).all() and np.isin(behind, (*bounds, _QUOTE)).all()
     return bool(at_edges) and not _indented(data, quotes, bounds)
+
+
+def _may_be_indented(raw: bytes, delimiter: str) -> bool:
+    starts = (f"{delimiter} ".encode(), b"\n ", b"\r ")
+    return raw.startswith(b" ") or any(start in raw for start in starts)
 
 
 def _indented(data: Any, quotes: Any, bounds: Sequence[int]) -> bool:

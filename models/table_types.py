@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models.examples import Column
 from models.table_cells import Cells, Origin, all_numbers
-from models.table_times import FORMS, days
+from models.table_times import FORMS, days, looks_like_time
 from pipeline.errors import InputError
 
 Type = Literal["numeric", "categorical", "text", "time"]
@@ -101,19 +101,14 @@ def _type(cells: Cells) -> Type:
     if len(present) and numbers is not None and np.isfinite(numbers).all():
         return "numeric"
     distinct = present.unique()
-    # The first one alone settles it for most columns.
-    if (
-        len(distinct)
-        and np.isfinite(days(distinct[:1])).all()
-        and np.isfinite(days(distinct)).all()
-    ):
+    if len(distinct) and _are_times(distinct):
         return "time"
     return "text" if _is_free(distinct, len(present)) else "categorical"
 
 
 def _are_times(distinct: Any) -> bool:
     # The first one alone settles it for most columns.
-    return bool(np.isfinite(days(distinct[:1])).all() and np.isfinite(days(distinct)).all())
+    return looks_like_time(distinct[0].as_py()) and bool(np.isfinite(days(distinct)).all())
 
 
 def _is_free(distinct: Any, count: int) -> bool:

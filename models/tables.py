@@ -54,8 +54,10 @@ def read_raw_table(path: Path) -> Raw:
     given = given_files(path)
     paths = [file for file, _ in given] or parts(path)
     frames = [_reader(file)(file) for file in paths]
+    for file, part in zip(paths, frames, strict=True) if given else ():
+        _filled(part, file)
     frame = _filled(stacked(frames, paths), path)
-    sizes = [len(frame) for frame in frames]
+    sizes = [len(part) for part in frames]
     origin = Origin(path, tuple(zip(paths, sizes, strict=True)))
     names = np.array([part for _, part in given], dtype=object)
     return Raw(frame, origin, np.repeat(names, sizes) if given else None)

@@ -7,6 +7,7 @@ what stands for the words, `(n, length, d)` float32. Padding counts as nothing.
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from models.layout import PADDING
 
@@ -118,7 +119,8 @@ class Attend(keras.layers.Layer):  # type: ignore[misc]
 
         scores = keras.ops.einsum("nqhe,nkhe->nhqk", parted(queries), parted(keys)) / each**0.5
         hidden = 1.0 - keras.ops.cast(places != PADDING, "float32")[:, None, None, :]
-        shares = keras.ops.softmax(scores - FAR * hidden, axis=-1)
+        # Keras's softmax warns of texts of a single word.
+        shares = tf.nn.softmax(scores - FAR * hidden, axis=-1)
         mixed = keras.ops.einsum("nhqk,nkhe->nqhe", shares, parted(values))
         return keras.ops.reshape(mixed, (-1, length, width))
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from models.settings import Text
+
 Method = Literal["random", "bayesian"]
 ROUND = 4
 """Proposals asked for before any of their results is told."""
@@ -33,7 +35,7 @@ class Space:
     width: Sequence[int]
     depth: Sequence[int]
     batch_size: Sequence[int]
-    text: Sequence[str]
+    text: Sequence[Text]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Values:
     width: int
     depth: int
     batch_size: int
-    text: str
+    text: Text
 
     def seed(self, seed: int) -> int:
         """A seed that follows from these values and the search's seed, the same everywhere.

@@ -38,6 +38,11 @@ def free(params: Any) -> Cost:
     return Cost()
 
 
+def silent(params: Any) -> str | None:
+    """Of a stage that there is nothing to know of before it runs."""
+    return None
+
+
 class Door(Protocol):
     """What happens when a flow calls a stage."""
 
@@ -65,6 +70,7 @@ class Stage:
     function: Callable[..., None]
     cost: Callable[[Any], Cost]
     files: tuple[str, ...]
+    caution: Callable[[Any], str | None]
 
     @property
     def name(self) -> str:
@@ -145,15 +151,19 @@ class Stage:
 
 
 def stage(
-    *, cost: Callable[[Any], Cost] = free, files: tuple[str, ...] = ()
+    *,
+    cost: Callable[[Any], Cost] = free,
+    files: tuple[str, ...] = (),
+    caution: Callable[[Any], str | None] = silent,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a function as a stage.
 
     `cost` gives the fits and epochs from the validated params; `files` are dependencies that no
-    import shows (templates, fonts), relative to the project's folder.
+    import shows (templates, fonts), relative to the project's folder. `caution` says from the
+    validated params what a plan should say of running it, if anything.
     """
 
     def declare(function: Callable[..., None]) -> Stage:
-        return Stage(function, cost, files)
+        return Stage(function, cost, files, caution)
 
     return declare

@@ -21,6 +21,8 @@ class Step:
     reasons: list[str]
     cost: Cost
     """What running it would train; nothing where it would not run."""
+    caution: str | None
+    """What to know before it runs again on other inputs; else None."""
 
 
 def plan(nodes: list[Node], params: Params, memory: Memory) -> list[Step]:
@@ -48,6 +50,7 @@ def _steps(nodes: list[Node], params: Params, repo: Any) -> Iterator[Step]:
         waits_for = [name for name in upstream[node.name] if actions[name] == "run"]
         remade = tuple(f"artifacts/{name}/" for name in waits_for)
         reasons = list(_reasons(stage, restored, remade))
+        again = _known(stage) and (bool(waits_for) or _other_inputs(stage, restored))
         if waits_for:
             reasons.append(f"{_listed(waits_for)} would run before it")
         action: Action = "current"
@@ -56,20 +59,38 @@ def _steps(nodes: list[Node], params: Params, repo: Any) -> Iterator[Step]:
             action = "run" if outs is None else "restore"
             restored |= outs or {}
         actions[node.name] = action
-        yield Step(node.name, action, reasons, _cost(node, params) if action == "run" else Cost())
+        yield _step(node, action, reasons, params, again)
 
 
-def _cost(node: Node, params: Params) -> Cost:
+def _step(node: Node, action: Action, reasons: list[str], params: Params, again: bool) -> Step:
+    """`again`: whether it ran before, and its inputs are others now or may become so."""
+    if action != "run":
+        return Step(node.name, action, reasons, Cost(), None)
     section = params[node.name] if node.stage.params_type else None
-    return node.stage.cost(section)
+    caution = node.stage.caution(section) if again else None
+    return Step(node.name, action, reasons, node.stage.cost(section), caution)
+
+
+def _known(stage: Any) -> bool:
+    return any(dependency.hash_info for dependency in stage.deps)
+
+
+def _other_inputs(stage: Any, restored: Mapping[str, Any]) -> bool:
+    """Whether another stage's result, as it is or is remembered, is not what it was."""
+    return any(
+        restored[dependency.def_path] != dependency.hash_info
+        if dependency.def_path in restored
+        else bool(dependency.status())
+        for dependency in stage.deps
+        if dependency.def_path.startswith("artifacts/")
+    )
 
 
 def _reasons(stage: Any, restored: Mapping[str, Any], remade: tuple[str, ...]) -> Iterator[str]:
     """Why the stage is not current, but for inputs in the folders `remade` before it."""
     from dvc.dependency.param import ParamsDependency
 
-    known = any(dependency.hash_info for dependency in stage.deps)
-    if not known:
+    if not _known(stage):
         yield "it is not in dvc.lock"
         return
     for dependency in stage.deps:
@@ -152,6 +173,8 @@ def lines(steps: list[Step]) -> Iterator[str]:
         yield f"{step.name:<{width}}  {step.action:<7}  {_cost_words(step.cost)}".rstrip()
         for reason in step.reasons:
             yield f"{'':<{width}}    because {reason}"
+        if step.caution:
+            yield f"{'':<{width}}    note: {step.caution}"
     running = [step for step in steps if step.action == "run"]
     if not running:
         restored = [step.name for step in steps if step.action == "restore"]

@@ -1,7 +1,8 @@
 """Choose among the candidates on validation; then, once, look at the holdout."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,9 +54,8 @@ class EvaluateParams(Section):
 
 @dataclass(frozen=True)
 class _Part:
-    """A part's examples, as figures take them."""
+    """What a part's examples say, and how much each counts, as figures take them."""
 
-    examples: Examples
     truth: Truth
     importance: Importance
 
@@ -103,8 +103,9 @@ def evaluate(
     target = development.target()
     measure = objective.metric_for(target)
     bootstrap = Bootstrap(params.replicates, params.level, params.seed)
-    validation = _part(development.validation(), target, "validation")
-    loss = loss_for(target, objective)
+    with _seen("validation", target):
+        validation = _Part(*development.truth("validation"))
+    loss = loss_for(target)
     rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params.tolerance)
     choice = _choice(rows)
     asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
@@ -119,12 +120,13 @@ def evaluate(
     )
 
     # The choice is made and written: only now is the test set read.
-    tests = _part(holdout.read(), target, "holdout")
-    measures = all_figures(target, objective, params.bins)
-    tested = _test(asked, decisions, tests, measures, bootstrap, params.seed)
+    with _seen("holdout", target):
+        tests = _tests(holdout, target)
+    shown = all_figures(target, objective, params.bins)
+    tested = _test(holdout, asked, decisions, tests, shown, bootstrap, params.seed)
     # Raises where the holdout cannot tell.
     measure.score(tested["chosen"].predictions, tests.truth, tests.importance)
-    figures = {name: _headline(one, tests, measures, bootstrap) for name, one in tested.items()}
+    figures = {name: _headline(one, tests, shown, bootstrap) for name, one in tested.items()}
     recalls = {name: _recalls(one, tests, target, bootstrap) for name, one in tested.items()}
     by_name = {} if target.task == "regression" else {"recall": recalls}
     out.metrics.write({"n": len(tests), "objective": measure.name, **figures, **by_name})
@@ -133,7 +135,7 @@ def evaluate(
         choice=choice,
         target=target,
         objective=objective,
-        measures=measures,
+        shown=shown,
         loss=loss,
         thresholds={name: tuned for name, (_, tuned) in decided.items() if tuned},
         validation=validation,
@@ -144,17 +146,27 @@ def evaluate(
     _say(choice, measure, figures["chosen"][measure.name], params.level, len(tests))
 
 
-def _part(examples: Examples, target: Target, part: str) -> _Part:
-    """The examples with their truth; raises InputError for a class that training never saw."""
-    if target.task == "classification":
-        unseen = sorted(set(examples.targets.tolist()) - set(target.names))
-        if unseen:
-            raise InputError(
-                f"the {part} part holds {len(unseen)} class(es) that training never saw, such as "
-                f"{unseen[0]!r}; training saw {len(target.names)} classes.\n"
-                "Give every class enough rows for all parts, or remove its rows."
-            )
-    return _Part(examples, target.truth(examples.targets), examples.weights)
+@contextmanager
+def _seen(part: str, target: Target) -> Iterator[None]:
+    """Raise InputError where the block meets a class that training never saw."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(
+            f"the {part} part holds the class {error.args[0]!r}, which training never saw; "
+            f"training saw {len(target.names)} classes.\n"
+            "Give every class enough rows for all parts, or remove its rows."
+        ) from None
+
+
+def _tests(holdout: Holdout, target: Target) -> _Part:
+    """What the holdout's examples say, a block of them in memory at a time."""
+    parts = [(block.targets, block.weights) for block in holdout.blocks()]
+    weights = [weights for _, weights in parts if weights is not None]
+    return _Part(
+        target.truth(np.concatenate([targets for targets, _ in parts])),
+        np.concatenate(weights) if weights else None,
+    )
 
 
 def _judge(
@@ -214,10 +226,11 @@ def _decide(
 
 
 def _test(
+    holdout: Holdout,
     asked: Mapping[str, Trained],
     decisions: Mapping[str, Decision],
     tests: _Part,
-    measures: Mapping[str, Measure],
+    shown: Mapping[str, Measure],
     bootstrap: Bootstrap,
     seed: int,
 ) -> dict[str, _Tested]:
@@ -227,8 +240,8 @@ def _test(
         if trained.model in tested:
             continue
         decision = decisions[name]
-        figures = {one: decision.measured(measure) for one, measure in measures.items()}
-        predictions = _predict(trained.model, tests.examples, seed)
+        figures = {one: decision.measured(measure) for one, measure in shown.items()}
+        predictions = _predict(trained.model, holdout.blocks(), seed)
         samples = bootstrap.sample(
             {**figures, **_by_name(decision)},
             predictions[np.newaxis],
@@ -253,21 +266,23 @@ def _by_name(decision: Decision) -> dict[str, Figure]:
     }
 
 
-def _predict(model: Path, examples: Examples, seed: int) -> Predictions:
+def _predict(model: Path, blocks: Iterable[Examples], seed: int) -> Predictions:
+    """What the saved model says about examples that come a block at a time."""
     from models import determinism, training
 
     determinism.start(seed)
     from models import archive
 
-    return training.predict(archive.load(model), examples)
+    loaded = archive.load(model)
+    return np.concatenate([training.predict(loaded, block) for block in blocks])
 
 
 def _headline(
-    tested: _Tested, tests: _Part, measures: Mapping[str, Measure], bootstrap: Bootstrap
+    tested: _Tested, tests: _Part, shown: Mapping[str, Measure], bootstrap: Bootstrap
 ) -> dict[str, dict[str, float]]:
     """Every figure that is one number, with its interval; without those that are not known."""
     figures = {}
-    for name, measure in measures.items():
+    for name, measure in shown.items():
         sample = tested.samples[name]
         trials = measure.trials(tests.truth, tests.importance)
         value = float(sample.value)
@@ -330,7 +345,7 @@ def _details(
     choice: Choice,
     target: Target,
     objective: Objective,
-    measures: Mapping[str, Measure],
+    shown: Mapping[str, Measure],
     loss: Measure,
     thresholds: Mapping[str, Tuned],
     validation: _Part,
@@ -346,10 +361,10 @@ def _details(
     return Details(
         task=task,
         names=target.names,
-        positive=None if place is None else target.names[place],
+        positive=target.names[place] if place is not None and "recall" in shown else None,
         chosen=choice.candidate,
         objective=objective.metric,
-        figures={name: measure.reading for name, measure in measures.items()},
+        figures={name: measure.reading for name, measure in shown.items()},
         loss=loss.reading,
         thresholds=dict(thresholds),
         level=params.level,
