@@ -111,9 +111,13 @@ def _facts(column: Column, values: npt.NDArray[Any]) -> dict[str, Any]:
 
     told = {"name": column.name, "type": column.type}
     if column.type in ("numeric", "time"):
-        present = values[~np.isnan(values)]
-        counts = {"missing": len(values) - len(present), "distinct": len(pd.unique(present))}
-        return told | counts | _range(present, column.type == "time")
+        # Sorted: for many numbers several times faster than a table of those already met.
+        present = np.sort(values[~np.isnan(values)])
+        return told | {
+            "missing": len(values) - len(present),
+            "distinct": int((present[1:] != present[:-1]).sum()) + bool(len(present)),
+            **_range(present, column.type == "time"),
+        }
     present = values[values != ""]
     counted = pd.Series(present, dtype=object).value_counts()
     # Of equally common ones the first in the alphabet.
@@ -131,10 +135,12 @@ def _rank(counted: tuple[int, str]) -> tuple[int, str]:
     return -counted[0], counted[1]
 
 
-def _range(present: npt.NDArray[Any], are_times: bool) -> dict[str, Any]:
-    if not len(present):
+def _range(rising: npt.NDArray[Any], are_times: bool) -> dict[str, Any]:
+    count = len(rising)
+    if not count:
         return {"min": None, "median": None, "max": None}
-    values = {"min": present.min(), "median": np.median(present), "max": present.max()}
+    median = rising[(count - 1) // 2 : count // 2 + 1].mean()
+    values = {"min": rising[0], "median": median, "max": rising[-1]}
     tell = iso if are_times else _short
     return {name: tell(value) for name, value in values.items()}
 
