@@ -25,7 +25,7 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     from models.column_facts import Facts
     from models.findings import Finding
-    from tasks.ingest import Read
+    from models.reading import Read
 
 SHOWN = 5
 """Candidates for the target that are listed."""

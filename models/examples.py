@@ -191,7 +191,8 @@ def read_targets(schema: Schema, path: Path) -> tuple[npt.NDArray[Any], Weights]
     import pyarrow.parquet as pq
 
     names = [name for name in pq.read_schema(path).names if name.split(".")[0] in _TOLD]
-    table = pq.read_table(path, columns=names)
+    # As a dictionary a class is one text, however many examples have it.
+    table = pq.read_table(path, columns=names, read_dictionary=["target"])
     return _targets(schema, table), _weights(table)
 
 
@@ -345,6 +346,12 @@ class Development(Folder):
     def blocks(self, part: Known) -> Iterator[Examples]:
         """The examples of a part, a block at a time."""
         return (examples for examples, _ in read_blocks(self.schema(), self._file(part)))
+
+    def count(self, part: Known) -> int:
+        """How many examples a part has."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self._file(part)).num_rows)
 
     def truth(self, part: Known) -> tuple[npt.NDArray[Any], Weights]:
         """What the examples of a part say, as `models.target` has it, and how much each counts."""

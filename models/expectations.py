@@ -303,14 +303,14 @@ def _outwards(value: float, up: bool) -> float:
 
 
 def _names(schema: Schema, aside: Texts, expectations: Expectations) -> Iterator[Problem]:
-    there = [*(column.name for column in schema.columns), *aside]
+    there = [*(column.name for column in schema.columns), *aside, *schema.targets]
     for name in expectations.columns:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1)
             hint = f"; is it {near[0]!r} now?" if near else ""
             yield Problem(f"column {name}: is not in the data{hint}", f"columns.{name}", 0)
     for name in there:
-        if name not in expectations.columns and name != GIVEN:
+        if name not in (*expectations.columns, *schema.targets, GIVEN):
             yield Problem(f"column {name}: is new in the data", "columns", 0)
 
 

@@ -51,7 +51,7 @@ class _Side:
     name: str
     examples: Examples
     units: npt.NDArray[np.uint64]
-    """`(n,)` equal within a group, or for copies."""
+    """`(n,)` equal within a group, or for copies and near copies."""
 
     @property
     def count(self) -> int:
@@ -70,15 +70,15 @@ def look(
         if column.type != "text":
             found += _drift(known, others, column, len(schema.columns), expected)
         if column.type == "categorical":
-            found += _unseen(known, others, column)
+            found += _unseen(train.examples, others, column)
     found += _targets(known, others, schema, expected)
-    for other in others:
+    for other in others if schema.names() else []:
         found += _two_samples(known, other, schema, expected)
     return found
 
 
 def _side(name: str, part: "Part") -> _Side:
-    units = part.keys if part.groups is None else part.groups
+    units = part.units
     if len(part.examples) <= SAMPLE:
         return _Side(name, part.examples, units)
     chosen = np.random.default_rng(0).choice(len(part.examples), SAMPLE, replace=False)
@@ -172,8 +172,11 @@ def _chance_index(counts: tuple[int, int], bins: int, tests: int) -> float:
     return limit * (1 / counts[0] + 1 / counts[1])
 
 
-def _unseen(train: _Side, others: list[_Side], column: Column) -> Iterator[Finding]:
-    known = np.unique(train.examples.features[column.name].astype(str))
+def _unseen(train: Examples, others: list[_Side], column: Column) -> Iterator[Finding]:
+    known = np.unique(train.features[column.name].astype(str))
+    if len(known) > len(train) // 2:
+        # An id: said when it was read.
+        return
     told = []
     for other in others:
         values = other.examples.features[column.name].astype(str)

@@ -20,12 +20,17 @@ STRONG = 0.8
 """R², out of fold, from which one column is looked at beside all others."""
 FAR = 0.2
 """By how much more it must explain than all others together, to be strange."""
+NEARLY = 0.9
+"""R² from which it is strange too if it leaves `TIMES` less unexplained than all others do."""
+TIMES = 2
 ALONE = 0.3
 """R² of all others, below which they explain next to nothing."""
 SAMPLE = 10_000
 """Rows looked at, with a model for every column."""
 FEWER = 2_000
 """The same at the least, where there are several targets."""
+SORTED = 0.9
+"""Rank correlation of target and row number from which the file is sorted by the target."""
 COLUMNS = 40
 """Numeric columns tried in sums; of more, those that go with the target most."""
 ROWS = 256
@@ -129,6 +134,9 @@ def _alone(
     # Stretches of the file hold whole patients, days, regions where it is sorted by them. At
     # random, a column that only tells which patient it is would explain the target by heart.
     blocks = (np.arange(count) * _BLOCKS // count).astype(np.int32)
+    # Unless it is sorted by the target itself: then no stretch is like another.
+    by_target = abs(_rank_correlation(np.arange(count) * 1.0, target.values)) >= SORTED
+    fold = random if by_target else blocks
     for column in schema.columns:
         values = _without_gaps(column, examples.features[column.name])
         score = _tree(values, target.values, random)
@@ -143,13 +151,9 @@ def _alone(
                 "Is it known before the target is? If not, add it to ingest.ignore.",
             )
         elif column.name not in summed:
-            in_blocks = _tree(values, target.values, blocks)
-            strong = [
-                (alone, fold)
-                for alone, fold in ((in_blocks, blocks), (score, random))
-                if alone >= STRONG
-            ]
-            yield from _dominant(examples, schema, target, column, strong)
+            alone = _tree(values, target.values, fold)
+            if alone >= STRONG:
+                yield from _dominant(examples, schema, target, column, alone, fold)
 
 
 def _dominant(
@@ -157,7 +161,8 @@ def _dominant(
     schema: Schema,
     target: _Quantity,
     column: Column,
-    strong: Sequence[tuple[float, Folds]],
+    alone: float,
+    fold: Folds,
 ) -> Iterator[Finding]:
     """A column that alone explains far more than everything else together."""
     others = schema.model_copy(
@@ -167,24 +172,22 @@ def _dominant(
         return
     features = {one.name: examples.features[one.name] for one in others.columns}
     looked = replace(examples, features=features)
-    for alone, fold in strong:
-        rest = quick_models.explained(looked, others, target.values, fold)
-        if rest > alone - FAR:
-            continue
-        shared = sorted(_words(column.name) & _words(target.name))
-        # A strong cause looks the same; one that is called by the target's name does not.
-        certain = bool(shared) and rest < ALONE
-        named = f"; both are called {shared[0]!r}" if certain else ""
-        yield Finding(
-            f"leak:{column.name}",
-            "error" if certain else "warning",
-            f"{column.name!r} alone explains {100 * alone:.0f} % of the variance of "
-            f"{target.name!r} out of fold, all other columns together "
-            f"{100 * max(rest, 0):.0f} %{named}",
-            "Is it known before the target is, or measured along with it? If so, add it to "
-            "ingest.ignore.",
-        )
+    rest = quick_models.explained(looked, others, target.values, fold)
+    if rest > alone - FAR and (alone < NEARLY or 1 - alone > (1 - rest) / TIMES):
         return
+    shared = sorted(_words(column.name) & _words(target.name))
+    # A strong cause looks the same; one that is called by the target's name does not.
+    certain = bool(shared) and rest < ALONE
+    named = f"; both are called {shared[0]!r}" if certain else ""
+    yield Finding(
+        f"leak:{column.name}",
+        "error" if certain else "warning",
+        f"{column.name!r} alone explains {100 * alone:.0f} % of the variance of "
+        f"{target.name!r} out of fold, all other columns together "
+        f"{100 * max(rest, 0):.0f} %{named}",
+        "Is it known before the target is, or measured along with it? If so, add it to "
+        "ingest.ignore.",
+    )
 
 
 def _words(name: str) -> set[str]:

@@ -4,7 +4,7 @@ The first makes the test too good, the second says that it is about other data t
 drift is in `models.findings_drift`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,19 +46,30 @@ class Part:
     times: npt.NDArray[np.int64] | None
     """`(n,)` whole numbers in the order of time; None where it is not known."""
 
+    @property
+    def units(self) -> Keys:
+        """`(n,)` equal for what is one thing: of a group, else near copies, else copies."""
+        if self.groups is not None:
+            return self.groups
+        return self.keys if self.near is None else self.near
+
 
 def look(
-    train: Part, validation: Part, holdout: Part, schema: Schema, *, parted_by_time: bool
+    train: Part, validation: Part, holdout: Part, schema: Schema, *, parted_by: Sequence[str]
 ) -> list[Finding]:
-    """All findings on the parts, errors first."""
+    """All findings on the parts, errors first; `parted_by`: columns of time by which they are."""
     from models import findings_drift
 
+    parted_by_time = bool(parted_by)
+    # Those differ by what the split is.
+    rest = tuple(column for column in schema.columns if column.name not in parted_by)
+    compared = schema.model_copy(update={"columns": rest})
     found = [
         *_shared(train, validation, holdout, schema),
         *_near(train, validation, holdout),
         *_groups(train, validation, holdout, parted_by_time),
         *([] if parted_by_time else _times(train, validation, holdout)),
-        *findings_drift.look(train, validation, holdout, schema, expected=parted_by_time),
+        *findings_drift.look(train, validation, holdout, compared, expected=parted_by_time),
     ]
     return sorted(found, key=lambda finding: finding.severity)
 

@@ -142,10 +142,16 @@ def repeated(
 
 
 def write(foldings: list[Folding], rows: npt.NDArray[np.int64], path: Path) -> None:
-    """Write a Parquet file: row (int64), repeat, fold and since (int32), see `Folding`."""
+    """Write a Parquet file: row (int64), repeat, fold and since (int32), see `Folding`.
+
+    Without foldings there is no file afterwards.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not foldings:
+        path.unlink(missing_ok=True)
+        return
     repeats = np.repeat(np.arange(len(foldings), dtype=np.int32), len(rows))
     columns = {
         "row": np.tile(rows, len(foldings)),

@@ -1,12 +1,13 @@
 """Facts about examples for people: what `ingest` tells the report and `fettle init`."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.examples import Column, Examples, Schema
+from models.examples import Column, Examples, Schema, Texts
 
 COMMONEST = 5
 """Texts of a column that are told with their counts."""
@@ -32,19 +33,68 @@ def profile(examples: Examples, schema: Schema) -> dict[str, Any]:
         "rows": len(examples),
         "shape": list(schema.shape),
         "columns": [_facts(column, examples.features[column.name]) for column in schema.columns],
-        "classes": {} if regression else _classes(examples, schema),
-        "quantities": _quantities(examples, schema) if regression else {},
+        "classes": {} if regression else _classes(examples.targets, schema),
+        "quantities": _quantities(examples.targets, schema) if regression else {},
     }
 
 
-def _classes(examples: Examples, schema: Schema) -> dict[str, int]:
+def counted(
+    sampled: dict[str, Any],
+    schema: Schema,
+    targets: npt.NDArray[Any],
+    blocks: Iterable[tuple[Examples, Texts]],
+) -> dict[str, Any]:
+    """The facts about a sample, with those of all examples where they can be counted.
+
+    targets: of all. Rows, classes and quantities, missing cells, least and greatest values are then
+    of all; medians, distinct values and the commonest are the sample's.
+    """
+    ends = {column["name"]: _Ends() for column in sampled["columns"]}
+    for examples, _ in blocks:
+        for name, values in examples.features.items():
+            ends[name].add(values)
+    regression = schema.task == "regression"
+    return sampled | {
+        "rows": len(targets),
+        "columns": [fact | ends[fact["name"]].facts(fact["type"]) for fact in sampled["columns"]],
+        "classes": {} if regression else _classes(targets, schema),
+        "quantities": _quantities(targets, schema) if regression else {},
+    }
+
+
+class _Ends:
+    """The least and the greatest of values that come in blocks, and how many are missing."""
+
+    def __init__(self) -> None:
+        self.missing = 0
+        self.least, self.greatest = np.inf, -np.inf
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        if values.dtype.kind != "f":
+            self.missing += int((values == "").sum())
+            return
+        present = values[~np.isnan(values)]
+        self.missing += len(values) - len(present)
+        if len(present):
+            self.least = min(self.least, float(present.min()))
+            self.greatest = max(self.greatest, float(present.max()))
+
+    def facts(self, kind: str) -> dict[str, Any]:
+        if self.least > self.greatest:
+            return {"missing": self.missing}
+        tell = iso if kind == "time" else _short
+        ends = {"min": tell(self.least), "max": tell(self.greatest)}
+        return {"missing": self.missing, **ends}
+
+
+def _classes(targets: npt.NDArray[Any], schema: Schema) -> dict[str, int]:
     if schema.task == "classification":
-        return dict(sorted(Counter(examples.targets.tolist()).items()))
-    counts = examples.targets.sum(axis=0, dtype=np.int64).tolist()
+        return dict(sorted(Counter(targets.tolist()).items()))
+    counts = targets.sum(axis=0, dtype=np.int64).tolist()
     return dict(zip(schema.targets, counts, strict=True))
 
 
-def _quantities(examples: Examples, schema: Schema) -> dict[str, dict[str, Any]]:
+def _quantities(targets: npt.NDArray[Any], schema: Schema) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "min": _short(values.min()),
@@ -52,7 +102,7 @@ def _quantities(examples: Examples, schema: Schema) -> dict[str, dict[str, Any]]
             "max": _short(values.max()),
             "mean": _short(values.mean(dtype=np.float64)),
         }
-        for name, values in zip(schema.targets, examples.targets.T, strict=True)
+        for name, values in zip(schema.targets, targets.T, strict=True)
     }
 
 

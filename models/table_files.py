@@ -94,17 +94,11 @@ TABLE_ENDINGS = tuple(READERS)
 
 
 def _arrow(path: Path, kind: str, read: Callable[[bytes], Any]) -> "pd.DataFrame":
-    import pandas as pd
-
     raw = path.read_bytes()
     # pyarrow raises errors of any class for damaged bytes (OSError, KeyError, MemoryError among
     # them). The file itself has been read, so whatever comes is about what it holds.
     try:
-        table = read(raw)
-        # Else damaged offsets would crash the process later on.
-        table.validate(full=True)
-        names = distinct(table.column_names, path)
-        columns = [_series(column, path, name) for name, column in zip(names, table, strict=True)]
+        return as_frame(read(raw), path)
     except InputError:
         raise
     except Exception as error:
@@ -112,6 +106,19 @@ def _arrow(path: Path, kind: str, read: Callable[[bytes], Any]) -> "pd.DataFrame
         raise InputError(
             f"{path}: not a readable {kind} file: {said}. Is it whole? Write or fetch it again."
         ) from None
+
+
+def as_frame(table: Any, path: Path) -> "pd.DataFrame":
+    """Arrow's table or batch of rows as cells; raises InputError for columns that hold no cells,
+    and Arrow's own errors for damaged ones."""
+    import pandas as pd
+
+    # Else damaged offsets would crash the process later on.
+    table.validate(full=True)
+    names = distinct(table.schema.names, path)
+    columns = [
+        _series(column, path, name) for name, column in zip(names, table.columns, strict=True)
+    ]
     return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 

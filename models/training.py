@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models import curves, determinism
+from models import curves, determinism, rows
 from models.curves import Line
-from models.examples import Development, Examples, Schema
+from models.examples import Development, Examples, Known, Schema
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec
 from models.target import Target
@@ -87,19 +87,24 @@ def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encod
 
     source = Development(Path(development))
     schema, target = source.schema(), source.target()
-    train, validation = source.train(), source.validation()
-    statistics = encode.learn(train, schema)
+    statistics = encode.learn_blocks(lambda: source.blocks("train"), schema)
     encoder = encode.build(statistics)
-    told = [target.truth(part.targets) for part in (train, validation)]
+
+    def encoded(part: Known) -> Rows:
+        blocks = (encode.run(encoder, examples) for examples in source.blocks(part))
+        return rows.collect(blocks, source.count(part))
+
+    train_truth, train_importance = source.truth("train")
+    validation_truth, validation_importance = source.truth("validation")
     return Encoded(
-        train=encode.run(encoder, train),
-        train_truth=told[0],
-        train_codes=target.encode(told[0]),
-        train_weights=target.weights(told[0], train.weights),
-        validation=encode.run(encoder, validation),
-        validation_truth=told[1],
-        validation_codes=target.encode(told[1]),
-        validation_weights=target.weights(told[1], validation.weights),
+        train=encoded("train"),
+        train_truth=train_truth,
+        train_codes=target.encode(train_truth),
+        train_weights=target.weights(train_truth, train_importance),
+        validation=encoded("validation"),
+        validation_truth=validation_truth,
+        validation_codes=target.encode(validation_truth),
+        validation_weights=target.weights(validation_truth, validation_importance),
         target=target,
         schema=schema,
         statistics=statistics,

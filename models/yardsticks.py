@@ -44,8 +44,8 @@ def predict(development: str) -> dict[str, npt.NDArray[np.float32]]:
     `majority` gives everyone the shares of the classes or labels among the training examples,
     `mean` the targets' means. `linear` is scikit-learn's logistic regression, one for each label
     of several, or ridge regression of the transformed quantities, with their default penalties, on
-    the encoded features. Of a text it sees how often each word comes, as tf-idf. Training weights
-    are honoured.
+    the encoded features. Of a text it sees how often each word comes, whatever the order. Training
+    weights are honoured.
 
     So that it never takes minutes, `linear` is fitted to at most `ROWS` training examples and
     `VALUES` numbers, pictures are averaged down to `SIDE` points a side, and a large logistic
@@ -61,11 +61,14 @@ def predict(development: str) -> dict[str, npt.NDArray[np.float32]]:
     places = sample.spread(len(data.train), most, SEED)
     weights = None if data.train_weights is None else data.train_weights[places]
     inputs = sample.taken(data.train, places)
-    features = _features(inputs, data.layout)
     linear = _linear(
-        sklearn.linear_model, features(inputs), data.train_codes[places], weights, data.target
+        sklearn.linear_model,
+        _features(inputs, data.layout),
+        data.train_codes[places],
+        weights,
+        data.target,
     )
-    told = [linear(features(block)) for block in _blocks(data.validation)]
+    told = [linear(_features(block, data.layout)) for block in _blocks(data.validation)]
     return {
         "mean" if data.target.task == "regression" else "majority": _constant(data),
         "linear": np.concatenate(told).astype(np.float32),
@@ -87,37 +90,27 @@ def _blocks(rows: Rows) -> Iterator[Array]:
     return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
 
 
-def _features(train: Array, layout: Layout) -> Callable[[Array], Any]:
-    """What turns encoded examples into what a linear model takes, learned on those of training."""
+def _features(inputs: Array, layout: Layout) -> Any:
+    """What a linear model takes: a flat array, or a sparse matrix where there are texts.
+
+    Of each word of a text 1 plus the logarithm of how often it comes. Weighing by rarity and
+    setting the texts to equal lengths (tf-idf) was worse or no better: 0.970 instead of 0.988 of
+    SMS told from spam, 0.766 and 0.764 of film reviews.
+    """
     if not layout.texts:
-        return lambda inputs: _pooled(inputs).reshape(len(inputs), -1)
+        return _pooled(inputs).reshape(len(inputs), -1)
     from scipy import sparse  # type: ignore[import-untyped]
-    from sklearn.feature_extraction.text import TfidfTransformer
 
-    transformers = [TfidfTransformer(sublinear_tf=True).fit(bag) for bag in _bags(train, layout)]
-
-    def features(inputs: Array) -> Any:
-        weighed = [
-            transformer.transform(bag)
-            for transformer, bag in zip(transformers, _bags(inputs, layout), strict=True)
-        ]
-        dense = sparse.csr_matrix(inputs[:, : layout.dense], dtype=np.float64)
-        return sparse.hstack([dense, *weighed], format="csr")
-
-    return features
-
-
-def _bags(inputs: Array, layout: Layout) -> list[Any]:
-    """How often each word comes in each text: a sparse `(n, places)` matrix for each column."""
-    from scipy import sparse
-
-    bags = []
+    parts = [sparse.csr_matrix(inputs[:, : layout.dense], dtype=np.float64)]
     for text, start in zip(layout.texts, layout.starts, strict=True):
         words = inputs[:, start : start + text.length].astype(np.int32)
         texts, columns = np.nonzero(words != PADDING)
-        counted = (np.ones(len(texts)), (texts, words[texts, columns]))
-        bags.append(sparse.csr_matrix(counted, shape=(len(inputs), text.places)))
-    return bags
+        each = (np.ones(len(texts)), (texts, words[texts, columns]))
+        # Made from places that come more than once: their ones are added up.
+        bag = sparse.csr_matrix(each, shape=(len(inputs), text.places))
+        bag.data = 1 + np.log(bag.data)
+        parts.append(bag)
+    return sparse.hstack(parts, format="csr")
 
 
 def _pooled(inputs: Array) -> Array:

@@ -1,24 +1,22 @@
 """Read the raw data, check that it can be learned from, and write it typed."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from models import findings
-from models.examples import GIVEN, PICTURE, Column, Examples, Kind, Schema, Table, Texts
-from models.profile import profile
-from models.table_cells import Cells, Missing, Origin
+from models import findings, reading
+from models.examples import PICTURE, Examples, Kind, Table, Texts
+from models.reading import Blocks, Read
 from models.table_types import Type
 from models.target import Task
 from pipeline.artifacts import Bundle, Json, Raw
 from pipeline.declaration import stage
-from pipeline.errors import InputError
 from pipeline.params import Section
+from tasks import ingest_pictures, ingest_tables
 
 
 class IngestParams(Section):
@@ -109,96 +107,26 @@ def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     """
     read = read_examples_file(raw.data.path, params)
     source = read.profile["source"]
-    if raw.expected.path.name:
-        _require_expected(read, raw.expected.path, source)
+    blocks = _as_expected(read, raw.expected.path, source)
     found = [*findings.look(read.examples, read.schema), *read.findings]
     notes = findings.require(found, params.allow, source)
+    with out.table.writing(read.schema) as writer:
+        for examples, aside in blocks():
+            writer.append(examples, aside)
     out.findings.write([asdict(finding) for finding in found])
-    out.table.write(read.examples, read.schema, read.aside)
     out.profile.write(read.profile | {"notes": [*read.profile["notes"], *notes]})
-
-
-@dataclass(frozen=True)
-class Read:
-    """What was understood of the raw data."""
-
-    examples: Examples
-    schema: Schema
-    aside: Texts
-    """Columns that are no features, and `GIVEN` where the data came in parts."""
-    profile: dict[str, Any]
-    findings: list[findings.Finding]
-    """What reading itself found; `models.findings.look` finds the rest."""
 
 
 def read_examples_file(path: Path, params: IngestParams) -> Read:
     """What the raw data hold; raises InputError. `path` counts where `params.path` is not null."""
     if params.path is None:
-        return _digits(params)
-    return _table(path, params) if params.kind == "table" else _pictures(path, params)
-
-
-def _require_expected(read: Read, path: Path, source: str) -> None:
-    from models import expectations
-
-    expected = expectations.read(path)
-    if expected is not None:
-        problems = expectations.check(read.examples, read.schema, read.aside, expected)
-        expectations.require(problems, source)
-
-
-def _table(path: Path, params: IngestParams) -> Read:
-    from models.table_cells import read_cells
-    from models.table_targets import known, read_targets, read_weights
-    from models.tables import read_raw_table
-
-    raw = read_raw_table(path)
-    origin, missing = raw.origin, Missing(params.missing, params.missing_in)
-    _require_named(raw.frame, params, origin)
-    targets = [read_cells(raw.frame[name], missing) for name in params.target]
-    rows = np.flatnonzero(known(targets)).astype(np.int64)
-    _require_targets(targets, rows, origin)
-
-    def cells(name: str) -> Cells:
-        every = read_cells(raw.frame[name], missing)
-        return every if len(rows) == len(every) else every.take(rows)
-
-    target = read_targets([whole.take(rows) for whole in targets], params.task, origin)
-    apart = {*params.target, *params.ignore, params.weight}
-    names = [name for name in raw.frame.columns if name not in apart]
-    features, columns = _features(names, cells, params, origin)
-    weight = None if params.weight is None else read_weights(cells(params.weight), origin)
-    examples = Examples(features, target.values, rows, weight)
-    schema = Schema(kind="table", task=params.task, targets=target.names, columns=columns, shape=())
-    aside: Texts = {name: cells(name).texts() for name in params.ignore}
-    notes = _notes_on_rows(len(raw.frame) - len(rows), params)
-    if raw.given is not None:
-        aside[GIVEN] = raw.given[rows]
-    return _read(examples, schema, aside, str(origin), params, notes, [])
-
-
-def _features(
-    names: list[str], cells: Callable[[str], Cells], params: IngestParams, origin: Origin
-) -> tuple[dict[str, npt.NDArray[np.generic]], tuple[Column, ...]]:
-    """The arrays and types of the feature columns, one after the other: a table may be large."""
-    from models.table_types import arrays, types_of
-
-    if not names:
-        told = ", ".join(map(repr, params.target))
-        raise InputError(f"{origin}: no feature column is left beside the target {told}.")
-    features: dict[str, npt.NDArray[np.generic]] = {}
-    columns: tuple[Column, ...] = ()
-    for name in names:
-        one = cells(name)
-        if one.absent.all():
-            raise InputError(
-                f"{origin}: the column {name!r} holds only missing values.\n"
-                "Add it to ingest.ignore in params.yaml, or mend the file."
-            )
-        kinds = types_of([one], params.types)
-        features |= arrays([one], kinds, origin)
-        columns += kinds
-    return features, columns
+        held = _digits(params)
+    elif params.kind == "table":
+        held = ingest_tables.read(path, params)
+    else:
+        held = ingest_pictures.read(path, params)
+    told = {"ignored": list(params.ignore), "weight": params.weight}
+    return replace(held, profile=held.profile | told)
 
 
 def _digits(params: IngestParams) -> Read:
@@ -208,110 +136,31 @@ def _digits(params: IngestParams) -> Read:
     pictures = bunch.images.astype(np.float32)[..., np.newaxis]
     labels = bunch.target.astype(str).astype(object)
     examples = Examples({PICTURE: pictures}, labels, np.arange(len(labels), dtype=np.int64))
-    schema = _schema_of_pictures(pictures, params.task, params.target)
-    return _read(examples, schema, {}, "scikit-learn's digits", params, [], [])
+    schema = ingest_pictures.schema_of(pictures, params.task, params.target)
+    source = "scikit-learn's digits"
+    return reading.whole(examples, schema, {}, source=source, notes=[], findings=[])
 
 
-def _pictures(path: Path, params: IngestParams) -> Read:
-    import pandas as pd
+def _as_expected(read: Read, path: Path, source: str) -> Blocks:
+    """The blocks of `read`, held against the file of expectations; raises InputError."""
+    from models import expectations
 
-    from models.picture_files import read_pictures
-    from models.pictures import PictureSettings
-    from models.table_cells import read_cells
-    from models.table_targets import read_targets
+    expected = expectations.read(path) if path.name else None
+    if expected is None:
+        return read.blocks
 
-    settings = PictureSettings(
-        size=params.size,
-        channels=params.channels,
-        label=params.target[0],
-        path=params.picture,
-        part=None,
-        missing=params.missing,
-    )
-    read = read_pictures(path, settings)
-    origin = Origin(path)
-    labels = pd.Series(read.labels, dtype=object, name=params.target[0])
-    target = read_targets([read_cells(labels, Missing((), {}))], params.task, origin)
-    rows = np.arange(len(labels), dtype=np.int64)
-    examples = Examples({PICTURE: read.pictures}, target.values, rows)
-    schema = _schema_of_pictures(read.pictures, params.task, target.names)
-    aside: Texts = {} if read.parts is None else {GIVEN: read.parts}
-    broken = _broken(read.broken)
-    return _read(examples, schema, aside, str(path), params, read.notes, broken)
+    def require(examples: Examples, aside: Texts) -> None:
+        problems = expectations.check(examples, read.schema, aside, expected)
+        expectations.require(problems, source)
 
+    # Before all else: what departs is the likeliest reason for anything that follows.
+    require(read.examples, read.aside)
+    if len(read.examples) == read.profile["rows"]:
+        return read.blocks
 
-def _schema_of_pictures(
-    pictures: npt.NDArray[np.generic], task: Task, targets: tuple[str, ...]
-) -> Schema:
-    shape = tuple(int(size) for size in pictures.shape[1:])
-    return Schema(kind="pictures", task=task, targets=targets, columns=(), shape=shape)
+    def required() -> Iterator[tuple[Examples, Texts]]:
+        for examples, aside in read.blocks():
+            require(examples, aside)
+            yield examples, aside
 
-
-def _broken(broken: list[tuple[str, str]]) -> list[findings.Finding]:
-    if not broken:
-        return []
-    listed = "; ".join(f"{name}: {reason}" for name, reason in broken[:5])
-    more = f"; and {len(broken) - 5:,} more" if len(broken) > 5 else ""
-    return [
-        findings.Finding(
-            "broken_pictures",
-            "warning",
-            f"{len(broken):,} pictures cannot be used and were set aside ({listed}{more})",
-            "Fetch them again, or remove them.",
-        )
-    ]
-
-
-def _read(
-    examples: Examples,
-    schema: Schema,
-    aside: Texts,
-    source: str,
-    params: IngestParams,
-    notes: list[str],
-    found: list[findings.Finding],
-) -> Read:
-    given = aside.get(GIVEN)
-    told = profile(examples, schema) | {
-        "source": source,
-        "ignored": list(params.ignore),
-        "weight": params.weight,
-        "notes": [*notes, *([] if given is None else [_on_parts(given)])],
-    }
-    return Read(examples, schema, aside, told, found)
-
-
-def _on_parts(given: npt.NDArray[np.generic]) -> str:
-    names = given.tolist()
-    counts = {part: names.count(part) for part in ("train", "validation", "test")}
-    told = ", ".join(f"{part} {count:,}" for part, count in counts.items() if count)
-    return f"the data came in parts: {told}"
-
-
-def _notes_on_rows(lost: int, params: IngestParams) -> list[str]:
-    if not lost:
-        return []
-    what = "a target" if len(params.target) == 1 else "all targets"
-    return [f"{lost:,} row{'s' if lost > 1 else ''} without {what}: set aside"]
-
-
-def _require_named(frame: Any, params: IngestParams, origin: Origin) -> None:
-    """Raise InputError where params.yaml names a column that is not there."""
-    from models.tables import require_columns
-
-    require_columns(frame, params.target, "target column", origin)
-    require_columns(frame, params.ignore, "column to ignore", origin)
-    require_columns(frame, list(params.types), "column of ingest.types", origin)
-    require_columns(frame, list(params.missing_in), "column of ingest.missing_in", origin)
-    if params.weight is not None:
-        require_columns(frame, [params.weight], "weight column", origin)
-
-
-def _require_targets(targets: list[Cells], rows: npt.NDArray[np.int64], origin: Origin) -> None:
-    for cells in targets:
-        if cells.absent.all():
-            raise InputError(
-                f"{origin}: the target column {cells.name!r} holds only missing values."
-            )
-    if not len(rows):
-        raise InputError(f"{origin}: no row has all targets; each lacks one at least.")
+    return required

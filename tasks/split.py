@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Share = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
 """A fraction of all examples, or a count."""
 Columns = Mapping[str, npt.NDArray[Any]]
+RISING = 0.95
+"""A column of times that does not fall in so many of the rows tells when they were written."""
 SEEDS = 200
 """Other seeds tried, where a class is missing from a part, to name one that would do."""
 
@@ -109,8 +111,6 @@ def caution(params: SplitParams) -> str | None:
         "folds": params.folds > 0,
     }
     named = [reason for reason, holds in reasons.items() if holds]
-    if params.method in ("column", "given"):
-        named = [reason for reason in named if reason != "counts"]
     if not named:
         return None
     return f"with {' and '.join(named)}, added rows may move old ones to another part or fold"
@@ -125,26 +125,25 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     """
     examples, schema = table.read()
     _require_task(schema, params)
-    known = know(examples, table.aside(), params)
+    known = know(examples, schema, table.aside(), params)
     codes, notes = assign(known, params)
     _require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
     told = [known.part(at) for at in places]
     found = findings_parts.look(
-        told[0], told[1], told[2], schema, parted_by_time=params.method == "time"
+        told[0], told[1], told[2], schema, parted_by=params.time if params.method == "time" else ()
     )
     notes += findings.require(found, params.allow, "split", "split.allow", findings_parts.CHECKS)
     train, validation, holdout = (part.examples for part in told)
     parts = {"train": train, "validation": validation, "holdout": holdout}
     summary = _summary(parts, schema)
-    if params.folds:
-        inside = np.concatenate(places[:2])
-        foldings = _folds(known, schema, inside, params)
-        folds.write(foldings, examples.rows[inside], out.development.make() / "folds.parquet")
+    inside = np.concatenate(places[:2])
+    foldings = _folds(known, schema, inside, params)
     if params.balance != "none":
         train, note = balance.balanced(train, known.keys[places[0]], params.balance, params.seed)
         notes.append(note)
     out.development.write(train, validation, schema, params.transform)
+    folds.write(foldings, examples.rows[inside], out.development.path / "folds.parquet")
     out.holdout.write(holdout, schema)
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
@@ -186,7 +185,7 @@ class Known:
         )
 
 
-def know(examples: Examples, aside: Texts, params: SplitParams) -> Known:
+def know(examples: Examples, schema: Schema, aside: Texts, params: SplitParams) -> Known:
     """Read the columns that params name; raises InputError."""
     columns = examples.features | aside
     keys = partition.content_keys(examples)
@@ -197,6 +196,8 @@ def know(examples: Examples, aside: Texts, params: SplitParams) -> Known:
         groups = partition.text_keys(_column(columns, params.group, "group"))
     if params.time:
         times, moments = _ranks(columns, params)
+    else:
+        times = _in_order(examples, schema)
     return Known(examples, columns, keys, near, groups, times, moments)
 
 
@@ -265,6 +266,18 @@ def _ranks(columns: Columns, params: SplitParams) -> "tuple[npt.NDArray[np.int64
     return ranks, frame.drop_duplicates().sort_values(names).reset_index(drop=True)
 
 
+def _in_order(examples: Examples, schema: Schema) -> npt.NDArray[np.int64] | None:
+    """The times by which the data were written down, if a column of times rises with the rows."""
+    for column in schema.columns:
+        values = examples.features[column.name]
+        if column.type != "time" or np.isnan(values.astype(np.float64)).any():
+            continue
+        steps = np.diff(values.astype(np.float64))
+        if (steps > 0).any() and (steps >= 0).mean() >= RISING:
+            return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    return None
+
+
 def _moments(values: npt.NDArray[Any], name: str) -> "pd.Series[Any]":
     """Numbers as they are, texts as dates; raises InputError for a cell that is neither."""
     import pandas as pd
@@ -292,20 +305,20 @@ def _told(moment: "pd.Series[Any]") -> str:
 def _by_names(
     known: Known, names: npt.NDArray[Any], params: SplitParams
 ) -> tuple[partition.Codes, list[str]]:
-    what = repr(params.part) if params.method == "column" else "what the data came in"
     try:
         codes = partition.by_names(names)
     except KeyError as error:
         raise InputError(
-            f"split.part: column {what} holds {error.args[0]!r}, which names no part; "
-            f"known are {', '.join(partition.NAMES)}."
+            f"split.part: column {params.part or GIVEN!r} holds {error.args[0]!r}, which names no "
+            f"part; known are {', '.join(partition.NAMES)}."
         ) from None
     if (codes == VALIDATION).any():
         return codes, []
     inside = np.flatnonzero(codes == TRAIN)
     # None of these are to be held out: it has been said which are.
     codes[inside] = _drawn(known.units[inside], params, 0)
-    return codes, [f"{what} names no validation rows: taken from the training rows"]
+    what = f"{params.part!r} names" if params.part else "the data came with"
+    return codes, [f"{what} no validation rows: taken from the training rows"]
 
 
 def _column(columns: Columns, name: str, key: str) -> npt.NDArray[Any]:
@@ -377,16 +390,19 @@ def _other_seed(members: npt.NDArray[np.bool_], known: Known, params: SplitParam
     every = {TRAIN, VALIDATION, HOLDOUT}
     for seed in range(params.seed + 1, params.seed + SEEDS):
         other = params.model_copy(update={"seed": seed})
-        if every <= set(_drawn(known.units, other, params.holdout)[members].tolist()):
+        codes = _drawn(known.units, other, params.holdout)
+        if every <= set(codes[members].tolist()):
             return f"set split.seed to {seed}"
     return "try another split.seed"
 
 
 def _require_both(targets: npt.NDArray[Any], schema: Schema) -> None:
     for name, values in zip(schema.targets, targets.T, strict=True):
-        if (values > 0).all():
+        for every, told in (((values > 0).all(), "every"), ((values <= 0).all(), "no")):
+            if not every:
+                continue
             raise InputError(
-                f"split: every example in train has label {name!r}; there is nothing to learn.\n"
+                f"split: {told} example in train has label {name!r}; there is nothing to learn.\n"
                 "Take it out of ingest.target, or choose another split."
             )
 
@@ -403,7 +419,9 @@ def _require_varying(targets: npt.NDArray[Any], schema: Schema) -> None:
 def _folds(
     known: Known, schema: Schema, places: npt.NDArray[np.int64], params: SplitParams
 ) -> list[folds.Folding]:
-    """The folds of the development part; `places` are its rows."""
+    """The folds of the development part, none or one a repeat; `places` are its rows."""
+    if not params.folds:
+        return []
     strata = np.zeros(len(places), dtype=np.int64)
     if params.method != "random" and schema.task != "regression":
         targets = known.examples.targets[places]

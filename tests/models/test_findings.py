@@ -1,101 +1,106 @@
-"""Findings: each check sees what it is for, and is quiet on data that are in order."""
+"""Findings as a whole: what stops, what is waved through, and what the real data are told."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models import findings
-from models.examples import Column, Examples, Schema
+from models.findings import Finding
 from pipeline.errors import InputError
+from tests.conftest import SHARED
+from tests.models.tabled import table
 
-ROWS = 300
 RANDOM = np.random.default_rng(5)
-LABELS = np.array(["yes" if draw < 0.4 else "no" for draw in RANDOM.random(ROWS)], dtype=object)
+LABELS = np.array(["yes" if draw < 0.4 else "no" for draw in RANDOM.random(300)], dtype=object)
 
 
-def found(labels: Any = LABELS, **columns: Any) -> list[findings.Finding]:
-    features: dict[str, Any] = {}
-    for name, values in columns.items():
-        numeric = not isinstance(values[0], str)
-        features[name] = np.array(values, dtype=np.float32 if numeric else object)
-    schema = Schema(
-        kind="table",
-        task="classification",
-        target="y",
-        columns=tuple(
-            Column(name=name, type="numeric" if values.dtype.kind == "f" else "categorical")
-            for name, values in features.items()
-        ),
-        shape=(),
-    )
-    given = Examples(features, np.array(labels, dtype=object), np.arange(len(labels)))
-    return findings.look(given, schema)
+def error(name: str) -> Finding:
+    return Finding(name, "error", "seen", "Mend it.")
 
 
-def names(*arguments: Any, **columns: Any) -> list[str]:
-    return [finding.name for finding in found(*arguments, **columns)]
-
-
-def test_data_in_order_give_nothing() -> None:
-    assert not names(
-        height=RANDOM.normal(170, 10, ROWS),
-        children=RANDOM.integers(0, 14, ROWS),
-        gain=np.where(RANDOM.random(ROWS) < 0.9, 0, RANDOM.uniform(1e3, 1e5, ROWS)),
-        town=RANDOM.choice(["Bern", "Rom", ""], ROWS).tolist(),
-        useful=(LABELS == "yes") + RANDOM.normal(0, 0.5, ROWS),
-    )
-
-
-def test_a_column_that_knows_the_target_is_an_error_and_comes_first() -> None:
-    told = found(
-        same=np.ones(ROWS), copy=["1" if label == "yes" else "0" for label in LABELS.tolist()]
-    )
+def test_errors_come_first_and_data_in_order_give_nothing() -> None:
+    columns = {"same": np.ones(300), "copy": LABELS.tolist(), "noise": RANDOM.random(300)}
+    told = findings.look(*table(LABELS, columns))
     assert [finding.name for finding in told] == ["leak:copy", "constant:same"]
-    assert told[0].severity == "error"
-    assert "100.0 %" in told[0].evidence
-
-
-def test_a_number_beyond_a_threshold_leaks_too() -> None:
-    assert "leak:late" in names(late=np.where(LABELS == "yes", 5.0, 1.0) + RANDOM.random(ROWS))
-
-
-def test_classes_too_rare_to_judge_by_do_not_stop_the_check() -> None:
-    labels = LABELS.copy()
-    labels[0] = "once"
-    assert "leak:copy" in names(labels, copy=[str(label) for label in LABELS.tolist()])
-
-
-@pytest.mark.parametrize("sentinel", [-999, 9999])
-def test_sentinels_far_from_the_rest_are_hidden_missing_values(sentinel: int) -> None:
-    values = RANDOM.normal(20, 3, ROWS)
-    values[[3, 50]] = sentinel
-    told = found(temperature=values)
-    assert [finding.name for finding in told] == ["hidden_missing:temperature"]
-    assert f"is {sentinel:g} in 2 rows" in told[0].evidence
-
-
-def test_zeros_far_below_the_rest_are_hidden_missing_values() -> None:
-    values = RANDOM.integers(40, 200, ROWS)
-    values[:9] = 0
-    assert names(glucose=values, noise=RANDOM.random(ROWS)) == ["hidden_missing:glucose"]
-
-
-def test_a_few_texts_among_numbers_are_said() -> None:
-    values = [str(place % 40) for place in range(ROWS)]
-    values[7] = values[9] = "n/k"
-    told = found(age=values, noise=RANDOM.random(ROWS))
-    assert [finding.name for finding in told] == ["mixed_types:age"]
-    assert "298 numbers and 2 texts, 'n/k' 2 times" in told[0].evidence
-
-
-def test_ids_and_contradictions_are_said() -> None:
-    assert names(key=[f"a{place}" for place in range(ROWS)]) == ["identifier:key"]
-    assert names(x=np.arange(ROWS) // 2 + 0.5) == ["contradictions"]
+    assert not findings.look(*table(LABELS, {"noise": RANDOM.random(300)}))
 
 
 def test_errors_stop_unless_they_are_waved_through_by_name() -> None:
-    told = found(copy=LABELS.tolist(), same=np.ones(ROWS))
+    told = [error("leak:copy"), Finding("constant:same", "warning", "seen", "Drop it.")]
     with pytest.raises(InputError, match=r"leak:copy.*\n.*ingest.allow: \[\"leak:copy\"\]"):
         findings.require(told, (), "data/some.csv")
-    findings.require(told, ("leak:copy",), "data/some.csv")
+    assert not findings.require(told, ("leak:copy",), "data/some.csv")
+
+
+def test_what_is_allowed_already_stays_in_the_list_to_be_written() -> None:
+    told = [error("leak:a"), error("leak:b")]
+    with pytest.raises(InputError, match=r'split.allow: \["leak:a", "leak:b"\]'):
+        findings.require(told, ("leak:a",), "split", "split.allow")
+
+
+def test_an_allowed_name_that_is_not_found_is_a_note_with_the_nearest() -> None:
+    told = [error("leak:copy")]
+    notes = findings.require(told, ("leak:copy", "leak:cpoy", "gone:x"), "data/some.csv")
+    assert notes == [
+        "ingest.allow: 'leak:cpoy' was not found; did you mean 'leak:copy'?",
+        "ingest.allow: 'gone:x' was not found",
+    ]
+
+
+def test_a_check_that_there_is_not_is_refused_where_all_are_known() -> None:
+    with pytest.raises(InputError, match="no finding 'dirft:x'; did you mean 'drift'"):
+        findings.require([], ("dirft:x",), "split", "split.allow", ("drift", "unseen"))
+    assert findings.require([], ("drift:x",), "split", "split.allow", ("drift", "unseen"))
+
+
+def real(path: str, target: str, task: str, *, ignore: tuple[str, ...] = ()) -> list[str]:
+    import pandas as pd
+
+    place: Path = SHARED / path
+    if not place.exists():
+        pytest.skip(f"{place} is not there")
+    frame = pd.read_csv(place, keep_default_na=False, na_values=[""])
+    columns = {}
+    for name in frame.columns:
+        if name == target or name in ignore:
+            continue
+        numbers = pd.api.types.is_numeric_dtype(frame[name])
+        columns[name] = frame[name] if numbers else frame[name].fillna("").astype(str).tolist()
+    wanted = frame[target].astype(str).tolist() if task == "classification" else frame[target]
+    examples, schema = table(wanted, columns, task=task, text=("name", "text", "Name"))
+    found = findings.look(examples, schema.model_copy(update={"targets": (target,)}))
+    return [finding.name for finding in found if finding.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "ignore", "leaks"),
+    [
+        ("time/bike_sharing_hour.csv", "cnt", (), ["leak:casual+registered"]),
+        ("time/bike_sharing_hour.csv", "cnt", ("casual", "registered"), []),
+        (
+            "group/parkinsons_telemonitoring.csv",
+            "total_UPDRS",
+            ("subject#",),
+            ["leak:motor_UPDRS"],
+        ),
+        ("group/parkinsons_telemonitoring.csv", "total_UPDRS", ("motor_UPDRS",), []),
+        ("tabular/california_housing.csv", "median_house_value", (), []),
+        ("tabular/auto_mpg.csv", "mpg", (), []),
+    ],
+)
+def test_real_quantities(path: str, target: str, ignore: tuple[str, ...], leaks: list[str]) -> None:
+    assert real(path, target, "regression", ignore=ignore) == leaks
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("tabular/telco_churn.csv", "Churn"),
+        ("tabular/titanic.csv", "Survived"),
+        ("tabular/penguins_raw.csv", "Species"),
+        ("tabular/pima_diabetes.csv", "outcome"),
+    ],
+)
+def test_real_classes_do_not_stop(path: str, target: str) -> None:
+    assert real(path, target, "classification") == []

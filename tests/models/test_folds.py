@@ -106,3 +106,5 @@ def test_the_file_gives_places_in_rows_that_are_there_several_times(tmp_path: Pa
     before = path.read_bytes()
     folds.write([folding, folding], rows, path)
     assert path.read_bytes() == before
+    folds.write([], rows, path)
+    assert not path.exists()

@@ -299,3 +299,22 @@ def test_a_saved_model_gives_a_probability_for_each_label():
 
     logits = built(encode.run(encoder, rows)).numpy()
     np.testing.assert_allclose(found, target.decode(logits), rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", READERS)
+def test_a_saved_model_reads_raw_texts_and_times(text, tmp_path):
+    rows = small.letters(50, 1)
+    rows.features["time"][:] = 20_000 + np.arange(50) / 86_400
+    statistics = encode.learn(rows, small.schema("text", "time", "number", "text b"))
+    encoder = encode.build(statistics)
+    built = network.build(encoder.output_shape[1:], 2, plain(4, 1, text), 1, statistics.layout)
+
+    archive.save(network.assemble(encoder, built, CLASSES), tmp_path / "model.keras")
+
+    whole = archive.load(tmp_path / "model.keras")
+    found = encode.run(whole, rows)
+    logits = built(encode.run(encoder, rows)).numpy()
+    np.testing.assert_allclose(found, CLASSES.decode(logits), rtol=1e-5)
+    assert {value.name: value.dtype for value in whole.inputs}["time"] == "float64"
+    # Seconds reach the network, not only the encoder by itself.
+    assert len({row.tobytes() for row in encode.run(encoder, rows)[:, 1:4]}) == 50

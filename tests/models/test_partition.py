@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from models import partition
 from models.examples import Examples
 from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
+from tests.models import tabled
 
 KEYS = arrays(np.uint64, st.integers(1, 60), elements=st.integers(0, 40))
 
@@ -39,6 +40,30 @@ def test_pictures_have_keys_by_their_content() -> None:
         Examples({"picture": pictures}, np.array(list("abc"), dtype=object), np.arange(3))
     )
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_keys_are_of_a_row_alone_and_of_every_type_of_column() -> None:
+    given, _ = tabled.table(
+        list("abcd"),
+        {"n": [1, 1, np.nan, 2], "t": ["x", "x", "", "y"], "when": [20000.25, 20000.5, np.nan, 1]},
+        text=("t",),
+        time=("when",),
+    )
+    keys = partition.content_keys(given)
+    assert len(set(keys.tolist())) == 4
+    for place in range(4):
+        assert partition.content_keys(given.take(np.array([place])))[0] == keys[place]
+
+
+def test_a_missing_number_is_one_value_whatever_its_bits() -> None:
+    bits = np.array([0x7FC00000, 0x7FC00001, 0xFFC00000], dtype=np.uint32).view(np.float32)
+    given, _ = tabled.table(list("abc"), {"n": bits})
+    assert len(set(partition.content_keys(given).tolist())) == 1
+
+
+def test_near_keys_of_a_table_are_its_content_keys() -> None:
+    given, _ = tabled.table(list("abc"), {"n": [1, 2, 1]})
+    np.testing.assert_array_equal(partition.near_keys(given), partition.content_keys(given))
 
 
 def test_splitmix_gives_its_published_numbers() -> None:

@@ -71,6 +71,19 @@ def test_a_parameter_reruns_what_follows_and_set_back_restores(toy: Checkout) ->
     assert toy.lock == before
 
 
+def test_a_plan_says_what_to_know_before_a_stage_runs_on_other_inputs(toy: Checkout) -> None:
+    toy.replace("params.yaml", "word: halves", "word: counted")
+    assert "note:" not in toy.fettle("plan")
+    toy.dvc("repro", "split")
+    assert "note:" not in toy.fettle("plan")
+    toy.replace("params.yaml", "word: toy", "word: other")
+    assert "note: old rows may move" in toy.fettle("plan")
+    toy.dvc("repro", "ingest")
+    assert "note: old rows may move" in toy.fettle("plan")
+    toy.replace("params.yaml", "word: counted", "word: halves")
+    assert "note:" not in toy.fettle("plan")
+
+
 def test_code_reruns_the_stages_that_import_it_and_no_other(toy: Checkout) -> None:
     toy.fettle("run")
     toy.replace("models/student.py", "The first ten", "Ten")

@@ -11,7 +11,12 @@ class SplitParams(Section):
     word: str
 
 
-@stage()
+def caution(params: SplitParams) -> str | None:
+    """What a plan says where other rows come in."""
+    return "old rows may move" if params.word == "counted" else None
+
+
+@stage(caution=caution)
 def split(out: Text, table: Text, params: SplitParams) -> None:
     """The toy split."""
     out.write(f"split {params.word} <{' '.join(x.read() for x in (table,))}>")
