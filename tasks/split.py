@@ -274,7 +274,7 @@ def _in_order(examples: Examples, schema: Schema) -> npt.NDArray[np.int64] | Non
             continue
         steps = np.diff(values.astype(np.float64))
         if (steps > 0).any() and (steps >= 0).mean() >= RISING:
-            return np.unique(values, return_inverse=True)[1].astype(np.int64)
+            return np.asarray(np.unique(values, return_inverse=True)[1], dtype=np.int64)
     return None
 
 
