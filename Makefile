@@ -35,6 +35,7 @@ check: $(STAMP) ## ruff, mypy, and dvc.yaml as rendered
 
 bench: $(STAMP) ## speed and memory, as ratios within one run
 	$(BIN)/python -B -m benchmarks.bench
+	$(BIN)/python -B -m benchmarks.streaming
 
 faults: $(STAMP) ## kill, fill and corrupt, then see the next run end with the same bytes
 	$(BIN)/python -B -m pytest -m faults --override-ini addopts= -x

@@ -1,193 +1,127 @@
-"""`fettle init`: point the project at the user's own data."""
+"""`fettle init`: point the project at the user's own data, and say what was understood and why."""
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
+import numpy as np
 
-from models.findings import Finding
-from pipeline.artifacts import replacing
-from pipeline.errors import EnvironmentFault, InputError
-from pipeline.params_file import PARAMS, read_raw
-
-DATA = Path("data")
-
-
-@dataclass(frozen=True)
-class Parting:
-    """By which columns the examples are parted; at most one of the three is given."""
-
-    group: str | None
-    time: list[str]
-    part: str | None
-
-    def not_features(self) -> list[str]:
-        """Columns that say where a row belongs, and nothing about new rows."""
-        return [column for column in (self.group, self.part) if column is not None]
-
-    def section(self) -> dict[str, Any]:
-        """The values of params.yaml's section split that follow."""
-        method = "time" if self.time else "column" if self.part else "stratified"
-        return {
-            "method": method,
-            "group": self.group,
-            "time": _in_line(self.time),
-            "gap": 0,
-            "part": self.part,
-        }
+from flows.deciding import Decision, decide, pixels, training_rows
+from flows.placing import arriving
+from flows.setting import Values, write_params
+from flows.wishes import Wishes
+from models import expectations, presets
+from models.examples import PICTURE
+from pipeline.params_file import read_raw
+from pipeline.project import EXPECTED, open_project
 
 
-def init(path: Path, target: str, ignore: list[str], parting: Parting) -> None:
-    """Read the table at `path`, say what was understood, track it with DVC and set params.yaml.
+def init(wishes: Wishes, stand: Path) -> None:
+    """Look at the data, decide, track them with DVC and set params.yaml; `stand` is where paths
+    that the user gives begin.
 
     What lies outside data/ is copied there. Nothing is changed where the data cannot be learned
     from: InputError is raised first.
     """
-    from models import findings
-    from tasks.ingest import IngestParams, read_examples_file
-
-    ignore = list(dict.fromkeys([*ignore, *parting.not_features()]))
-    raw = read_raw()["ingest"]
-    params = IngestParams(
-        path=str(path), target=target, ignore=tuple(ignore), missing=tuple(raw["missing"]), allow=()
-    )
-    read = read_examples_file(path, params)
-    known = [*read.examples.features, *read.aside]
-    for name in parting.time:
-        if name not in known:
-            raise InputError(f"{path}: there is no time column {name!r}. There are: {known}.")
-    place = _into_data(path)
-    _track(place)
-    _set_params(place, target, ignore, parting)
+    raw = read_raw()
+    with arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival:
+        decision = decide(arrival, wishes, raw)
+        expected = expectations.learn(
+            decision.read.examples, decision.read.schema, decision.read.aside
+        )
+        arrival.settle()
+    sized, told = _sized(decision, raw)
+    expectations.write(expected, EXPECTED)
+    write_params(_merged(decision.values, sized))
     _render()
-    found = findings.look(read.examples, read.schema)
-    for line in _understood(place, read.profile, found):
+    print(f"{arrival.place}: tracked by DVC ({arrival.place}.dvc)")
+    for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
         print(line)
+    for finding in decision.findings:
+        print(f"{finding.severity}: {finding}")
+    for hint in decision.hints:
+        print(f"hint: {hint}")
+    print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
 
 
-def _into_data(path: Path) -> Path:
-    """The table's place below data/, relative to the project; copied there if it lies elsewhere."""
-    home = (Path.cwd() / DATA).resolve()
-    if path.resolve().is_relative_to(home):
-        return DATA / path.resolve().relative_to(home)
-    if home.is_relative_to(path.resolve()):
-        raise InputError(f"{path}: the folder holds this project. Give a folder of a table's own.")
-    place = DATA / (path.resolve().name if path.is_dir() else path.name)
-    if place.exists() and place.is_dir() != path.is_dir():
-        raise InputError(f"{place} is there, and is not what {path} is. Rename one of the two.")
-    if path.is_dir():
-        _copy_folder(path, place)
-    else:
-        with replacing(place) as temporary:
-            shutil.copyfile(path, temporary)
-    return place
-
-
-def _copy_folder(path: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix="."))
-    try:
-        shutil.copytree(path, temporary / "new")
-        # Moved away first: parts that the new table lacks must not be read along.
-        if place.exists():
-            place.rename(temporary / "old")
-        (temporary / "new").rename(place)
-    finally:
-        shutil.rmtree(temporary)
-
-
-def _track(place: Path) -> None:
-    # Another process: DVC's command line says what it does, and how it failed, in its own words.
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", str(place)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
-        check=False,
-    )
-    if done.returncode:
-        raise EnvironmentFault(f"dvc add {place} failed:\n{done.stderr.strip()}")
-
-
-def _set_params(place: Path, target: str, ignore: list[str], parting: Parting) -> None:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 100
-    yaml.Representer = _Representer
-    content: Any = yaml.load(PARAMS)
-    content["ingest"] |= {
-        "path": place.as_posix(),
-        "target": target,
-        "ignore": _in_line(ignore),
-        "allow": _in_line([]),
+def _merged(values: Values, sized: Values) -> Values:
+    return {
+        section: values.get(section, {}) | sized.get(section, {})
+        for section in dict.fromkeys([*values, *sized])
     }
-    content["split"] |= parting.section()
-    # Drawn digits teach nothing about a table's columns; its own rows do.
-    content["finetune"]["source"] = "masked"
-    with replacing(PARAMS) as temporary:
-        yaml.dump(content, temporary)
 
 
-def _in_line(values: list[str]) -> CommentedSeq:
-    """A list as `[a, b]`: with one item a line, the comment behind the key would be in its way."""
-    sequence = CommentedSeq(values)
-    sequence.fa.set_flow_style()
-    return sequence
+def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
+    """Rows to train on, and seconds of an epoch over them, about."""
+    split = raw["split"]
+    shares = [split["validation"], split["holdout"]]
+    taken = [share if share < 1 else share / len(decision.read.examples) for share in shares]
+    rows = training_rows(decision, max(0.0, 1 - sum(taken)))
+    texts = any(column.type == "text" for column in decision.read.schema.columns)
+    return rows, presets.seconds(rows, pixels(decision), texts)
 
 
-class _Representer(RoundTripRepresenter):
-    """Writes None as `null`, as the file has it, rather than as nothing.
+def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
+    rows, seconds = _epoch(decision, raw)
+    preset = presets.preset(seconds)
+    sized = presets.sized(preset, rows, raw)
+    changed = [
+        f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
+        for section, keys in sized.items()
+    ]
+    told = f". Set: {'; '.join(changed)}" if changed else ""
+    return sized, [f"training: {preset.name} data: {preset.reason}{told}"]
 
-    A class of its own: representers are registered by class, and DVC uses the library's.
-    """
 
-    def represent_null(self, value: None) -> Any:
-        """None as a YAML node."""
-        return self.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _Representer.represent_null)
+def _estimate(decision: Decision) -> list[str]:
+    project = open_project()
+    params = project.params()
+    costs = [
+        node.stage.cost(params[node.name] if node.stage.params_type else None)
+        for node in project.nodes
+    ]
+    epochs = sum(cost.epochs for cost in costs)
+    _, seconds = _epoch(decision, read_raw())
+    minutes = epochs * seconds / params.run.workers / 60
+    return [
+        f"a run trains {sum(cost.fits for cost in costs)} fits of at most {epochs} epochs "
+        f"together; an epoch takes about {seconds:.2g} s: "
+        + (f"about {minutes:.0f} minutes at most" if minutes >= 1.5 else "a minute or two")
+    ]
 
 
 def _render() -> None:
     from flows.render import write
-    from pipeline.project import open_project
 
     write(open_project())
 
 
-def _understood(place: Path, profile: dict[str, Any], found: Sequence[Finding]) -> list[str]:
-    columns = profile["columns"]
-    numeric = [column["name"] for column in columns if column["type"] == "numeric"]
-    categorical = [column["name"] for column in columns if column["type"] == "categorical"]
-    missing = {column["name"]: column["missing"] for column in columns if column["missing"]}
-    classes = profile["classes"]
-    shares = ", ".join(
-        f"{label} {count:,} ({count / profile['rows']:.1%})"
-        for label, count in list(classes.items())[:10]
-    )
-    return [
-        f"{place}: {profile['rows']:,} rows, tracked by DVC ({place}.dvc)",
-        f"task: {profile['task']}, target {profile['target']!r}, {len(classes)} classes",
-        f"classes: {shares}{', …' if len(classes) > 10 else ''}",
-        f"numeric columns ({len(numeric)}): {', '.join(numeric) or 'none'}",
-        f"categorical columns ({len(categorical)}): {', '.join(categorical) or 'none'}",
-        f"missing cells: {sum(missing.values()):,}"
-        + (
-            f" in {', '.join(f'{name} ({count:,})' for name, count in missing.items())}"
-            if missing
-            else ""
-        ),
-        *(f"note: {note}" for note in profile["notes"]),
-        *(f"{finding.severity}: {finding}" for finding in found),
-        "params.yaml and dvc.yaml are set. Next: ./fettle plan, then ./fettle run",
-    ]
+def _read(decision: Decision) -> list[str]:
+    """The data as they were read."""
+    examples, schema = decision.read.examples, decision.read.schema
+    lines = []
+    if schema.task == "classification":
+        counts = sorted(Counter(examples.targets.tolist()).items())
+        shares = ", ".join(f"{name} {n:,} ({n / len(examples):.1%})" for name, n in counts[:10])
+        lines.append(f"classes: {shares}{', …' if len(counts) > 10 else ''}")
+    elif schema.task == "multilabel":
+        held = examples.targets.mean(axis=0)
+        pairs = zip(schema.targets, held, strict=True)
+        lines.append(f"labels: {', '.join(f'{name} ({share:.1%})' for name, share in pairs)}")
+    else:
+        for name, values in zip(schema.targets, examples.targets.T, strict=True):
+            lines.append(f"{name}: {values.min():g} to {values.max():g}, mean {values.mean():g}")
+    for kind in ("numeric", "categorical", "text", "time"):
+        names = [column.name for column in schema.columns if column.type == kind]
+        if names:
+            lines.append(f"{kind} columns ({len(names)}): {', '.join(names)}")
+    missing = {
+        name: int((np.isnan(values) if values.dtype.kind == "f" else values == "").sum())
+        for name, values in examples.features.items()
+        if name != PICTURE
+    }
+    gaps = {name: count for name, count in missing.items() if count}
+    if gaps:
+        listed = ", ".join(f"{name} ({count:,})" for name, count in gaps.items())
+        lines.append(f"missing cells: {sum(gaps.values()):,} in {listed}")
+    return [*lines, *(f"note: {note}" for note in decision.read.profile.get("notes", []))]

@@ -12,7 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import ExitCode, FettleError, as_fault
+from pipeline.errors import ExitCode, FettleError, InputError, as_fault
+
+TASKS = ("classification", "multilabel", "regression")
+"""As `models.target.Task` has them, which is not imported for every command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,33 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    init = command("init", _init, "point the project at your own table")
-    init.add_argument(
+    _init_options(command("init", _init, "point the project at your own data"))
+    data = command("data", _data, "show what the data look like")
+    data.add_argument(
         "path",
         metavar="PATH",
-        help="the data: a CSV, Parquet, Feather or JSON lines file, or a folder of Parquet",
-    )
-    init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    init.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column that is no feature, an id for instance; may be given again",
-    )
-    parting = init.add_mutually_exclusive_group()
-    parting.add_argument(
-        "--group", metavar="COLUMN", help="rows with one value of it stay on one side: a patient"
-    )
-    parting.add_argument(
-        "--time",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="the past trains, the future tests; again for finer columns; stays a feature",
-    )
-    parting.add_argument(
-        "--part", metavar="COLUMN", help="it says train, validation or test for every row"
+        nargs="?",
+        help="a file or folder of any kind that init takes (default: the data in params.yaml)",
     )
     command("plan", _plan, "say which stages would run, and why")
     command("run", _run, "run what has to run, as a Prefect flow")
@@ -112,6 +95,67 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("action", choices=["start", "stop", "status"])
     command("ui", _ui, "Prefect's UI, and the flow served on its schedule, until Ctrl-C")
     return parser
+
+
+def _init_options(init: argparse.ArgumentParser) -> None:
+    def several(flag: str, help: str, metavar: str = "COLUMN") -> None:
+        init.add_argument(
+            flag,
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{help}; may be given again",
+        )
+
+    init.add_argument(
+        "path",
+        metavar="PATH",
+        help="the data: a table (CSV, JSON lines, Parquet, Feather), a folder of Parquet parts, of "
+        "files named train and test or of pictures, a list of pictures, an .npz file; or, with "
+        "--query, a database's URL",
+    )
+    several("--target", "the column to predict (default: asks)")
+    init.add_argument("--task", choices=TASKS, help="what to learn (default: guessed)")
+    several("--ignore", "a column that is no feature, an id for instance")
+    init.add_argument(
+        "--group", metavar="COLUMN", help="rows with one value of it stay on one side: a patient"
+    )
+    parting = init.add_mutually_exclusive_group()
+    parting.add_argument(
+        "--time",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="the past trains, the future tests; again for finer columns; stays a feature",
+    )
+    parting.add_argument(
+        "--part", metavar="COLUMN", help="it says train, validation or test for every row"
+    )
+    parting.add_argument("--test", metavar="FILE", help="the test set, where it is a file apart")
+    init.add_argument("--validation", metavar="FILE", help="the same of the validation set")
+    init.add_argument("--query", metavar="SQL", help="the rows to take from a database")
+    init.add_argument("--weight", metavar="COLUMN", help="it says how much a row counts")
+    several("--missing", "a value that means that nothing is known", "COLUMN=VALUE")
+    several("--allow", "a finding that is not to stop the run", "NAME")
+    init.add_argument(
+        "--size",
+        nargs=2,
+        type=_pixels,
+        metavar=("H", "W"),
+        help="height and width of pictures (default: their own, 64 at most where they differ)",
+    )
+    init.add_argument(
+        "--yes",
+        action="store_true",
+        help="never ask: take the likeliest target, read zeros that are none as missing, leave "
+        "out columns that leak the target",
+    )
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels (1 to 4096)")
+    return int(text)
 
 
 def _where_user_stands(path: str) -> Path:
@@ -169,10 +213,37 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from flows.init import Parting, init
+    from flows.init import init
+    from flows.wishes import Wishes
 
-    parting = Parting(options.group, options.time, options.part)
-    init(_where_user_stands(options.path), options.target, options.ignore, parting)
+    missing = [text.rpartition("=") for text in options.missing]
+    for text, (column, _, _) in zip(options.missing, missing, strict=True):
+        if not column:
+            raise InputError(f"--missing {text!r}: give COLUMN=VALUE, such as glucose=0.")
+    wishes = Wishes(
+        path=options.path,
+        target=tuple(options.target),
+        task=options.task,
+        ignore=tuple(options.ignore),
+        group=options.group,
+        time=tuple(options.time),
+        part=options.part,
+        test=options.test,
+        validation=options.validation,
+        query=options.query,
+        weight=options.weight,
+        missing=tuple((column, value) for column, _, value in missing),
+        allow=tuple(options.allow),
+        size=None if options.size is None else tuple(options.size),
+        yes=options.yes,
+    )
+    init(wishes, _where_user_stands(""))
+
+
+def _data(options: argparse.Namespace) -> None:
+    from flows.data import show
+
+    show(None if options.path is None else _where_user_stands(options.path))
 
 
 def _predict(options: argparse.Namespace) -> None:

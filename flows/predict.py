@@ -1,83 +1,187 @@
-"""`fettle predict`: the chosen model's predictions for new rows, as CSV."""
+"""`fettle predict`: the chosen model's predictions for new examples, as CSV."""
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from models.arrivals import Arrivals, Reading, read_arrivals
 from models.evaluation import Chosen
 from models.examples import Examples
+from models.intervals import Bootstrap
+from models.objective import Measure, Objective
+from models.table_cells import Missing
+from models.target import Target
+from models.threshold import Decision
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
 from pipeline.params_file import read_raw
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CHOSEN = Path("artifacts/evaluate/chosen")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV
+Injection")."""
+
+Array = npt.NDArray[Any]
 
 
 def predict(path: Path, out: Path | None) -> None:
-    """Write one line a row: row (from 1), prediction, and a column of probability per class.
+    """Write one line an example: row (from 1) or picture, then what is predicted.
 
-    Where the file also has the target column, the accuracy is said on stderr. Raises InputError
-    where no model is chosen yet or the file lacks a column of the training data.
+    Classification: prediction, and `probability CLASS` for each class; multilabel: `prediction
+    LABEL`, 1 or 0, and `probability LABEL`; regression: `prediction TARGET`. Where the new data
+    have targets too, figures on them are said on stderr. Raises InputError where no model is
+    chosen yet or the new data do not fit it.
     """
     chosen = Chosen(CHOSEN)
     if not chosen.model.is_file():
         raise InputError("No model is chosen yet. Make one with: ./fettle run")
-    schema, classes = chosen.schema(), chosen.classes()
-    if schema.kind != "table":
-        raise InputError(
-            f"The chosen model takes pictures of shape {schema.shape}; "
-            "fettle predict reads tables. Load it in Python: artifacts/evaluate/chosen/model.keras"
-        )
-    import pandas as pd
-
-    from models.tables import missing_cells, read_table, typed
-
-    frame = read_table(path)
-    missing = read_raw()["ingest"]["missing"]
-    count = len(frame)
-    examples = Examples(
-        typed(frame, schema.columns, missing, path),
-        np.full(count, "", dtype=object),
-        np.arange(count, dtype=np.int64),
-    )
-    probabilities = _probabilities(chosen.model, examples)
-    best = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
-    table = pd.DataFrame({"row": np.arange(1, count + 1), "prediction": best})
-    for place, label in enumerate(classes):
-        table[f"probability {label}"] = probabilities[:, place]
-    if out is None:
-        table.to_csv(sys.stdout, index=False, lineterminator="\n")
-    else:
-        with replacing(out) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
-    if schema.target in frame.columns:
-        known = ~missing_cells(frame[schema.target], missing).to_numpy()
-        truth = frame[schema.target].astype(str).str.strip().to_numpy(dtype=object)
-        _say_accuracy((best == truth)[known])
+    schema, target, decision = chosen.schema(), chosen.target(), chosen.decision()
+    params = read_raw()
+    new = read_arrivals(path, schema, target, _reading(params["ingest"]))
+    for note in new.notes:
+        print(note, file=sys.stderr)
+    measures = _measures(target, params["objective"]) if new.known is not None else []
+    predictions = _predictions(chosen.model, new, target)
+    _write(_table(new, predictions, target, decision), out)
+    if new.known is not None and len(new.known.places):
+        bootstrap = _bootstrap(params["evaluate"])
+        for line in figures(new, predictions, target, decision, measures, bootstrap):
+            print(line, file=sys.stderr)
 
 
-def _probabilities(model: Path, examples: Examples) -> npt.NDArray[np.float32]:
+def _reading(section: dict[str, Any]) -> Reading:
+    missing = Missing(tuple(section["missing"]), section["missing_in"])
+    return Reading(tuple(section["target"]), missing, section["picture"])
+
+
+def _measures(target: Target, section: dict[str, Any]) -> list[Measure]:
+    """The task's plainest figure, and the objective where that is another one."""
+    # Through JSON, as params.yaml is checked.
+    objective = Objective.model_validate_json(json.dumps(section))
+    plain = "rmse" if target.task == "regression" else "accuracy"
+    names = dict.fromkeys([plain, objective.metric])
+    return [objective.model_copy(update={"metric": name}).metric_for(target) for name in names]
+
+
+def _bootstrap(section: dict[str, Any]) -> Bootstrap:
+    return Bootstrap(section["replicates"], section["level"], section["seed"])
+
+
+def _predictions(model: Path, new: Arrivals, target: Target) -> npt.NDArray[np.float32]:
     from models import determinism, training
 
     # First of all that uses TensorFlow, like every process of the pipeline.
     determinism.pin()
     from models.archive import load
 
-    return training.predict(load(model), examples)
+    count = len(new.names)
+    nothing = np.zeros((count, target.outputs), dtype=np.float32)
+    return training.predict(
+        load(model), Examples(new.features, nothing, np.arange(count, dtype=np.int64))
+    )
 
 
-def _say_accuracy(right: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
-    """Accuracy with Wilson's 95 % interval (Wilson 1927), of rows whose target is known."""
-    count = len(right)
-    if not count:
+def _table(new: Arrivals, predictions: Array, target: Target, decision: Decision) -> "pd.DataFrame":
+    import pandas as pd
+
+    answers = decision.answers(predictions)
+    columns: dict[str, Any] = {new.what: [harmless(name) for name in new.names]}
+    if target.task == "classification":
+        columns["prediction"] = [harmless(target.names[place]) for place in answers.tolist()]
+    for place, name in enumerate(target.names):
+        if target.task == "multilabel":
+            columns[f"prediction {name}"] = answers[:, place].astype(np.int64)
+        kind = "prediction" if target.task == "regression" else "probability"
+        columns[f"{kind} {name}"] = predictions[:, place]
+    return pd.DataFrame(columns)
+
+
+def harmless(value: int | str) -> int | str:
+    """A text as a spreadsheet shows it, behind a quote where it would run it as a formula.
+
+    Numbers are none: a class "-1" stays what it is.
+    """
+    if isinstance(value, int) or not value.startswith(FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def _write(table: "pd.DataFrame", out: Path | None) -> None:
+    if out is None:
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")
         return
+    with replacing(out) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def figures(
+    new: Arrivals,
+    predictions: Array,
+    target: Target,
+    decision: Decision,
+    measures: list[Measure],
+    bootstrap: Bootstrap,
+) -> Iterator[str]:
+    """What the predictions are worth on examples whose targets are known, a line a figure."""
+    assert new.known is not None
+    truth, places = new.known.targets, new.known.places
+    if target.task == "classification":
+        codes = _codes(truth, target)
+        right = decision.answers(predictions)[places] == codes
+        yield accuracy(right, new.what)
+        strange = int((codes < 0).sum())
+        if strange:
+            yield f"{strange:,} of these have a class that the model does not know"
+        truth, places = codes[codes >= 0], places[codes >= 0]
+        measures = [measure for measure in measures if measure.name != "accuracy"]
+    if not len(places):
+        return
+    for measure in measures:
+        figure = decision.measured(measure)
+        sample = bootstrap.sample({"it": figure}, predictions[np.newaxis, places], truth, None)[
+            "it"
+        ]
+        interval = bootstrap.interval(float(sample.value), sample.draws)
+        reading = measure.reading
+        yield (
+            f"{reading.title} on {len(places):,} {new.what}s with a target: "
+            f"{reading.text(interval.value)} ({100 * bootstrap.level:g} % interval "
+            f"{reading.span(interval.low, interval.high)})"
+        )
+
+
+def _codes(labels: Array, target: Target) -> npt.NDArray[np.int64]:
+    """`(m,)` places of the labels in the classes, -1 for none of them; 1.0 is the class 1."""
+    from models.table_targets import spelled
+
+    places = {name: place for place, name in enumerate(target.names)}
+    numbered = enumerate(spelled(target.names).tolist())
+    values = {value: place for place, value in numbered if np.isfinite(value)}
+    distinct = sorted(set(labels.tolist()))
+    for label, value in zip(distinct, spelled(distinct).tolist(), strict=True):
+        places.setdefault(label, values.get(value, -1))
+    return np.array([places[label] for label in labels.tolist()], dtype=np.int64)
+
+
+def accuracy(right: npt.NDArray[np.bool_], what: str) -> str:
+    """Accuracy with Wilson's 95 % interval (Wilson 1927)."""
+    count = len(right)
     share, z = float(right.mean()), 1.959964
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    print(
-        f"accuracy on {count:,} rows with a target: {share:.4f} "
-        f"(95 % interval {middle - half:.4f} to {middle + half:.4f})",
-        file=sys.stderr,
+    return (
+        f"accuracy on {count:,} {what}s with a target: {share:.4f} "
+        f"(95 % interval {middle - half:.4f} to {middle + half:.4f})"
     )

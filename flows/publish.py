@@ -2,10 +2,13 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from models.readings import Reading, significant
 
 EVALUATION = Path("artifacts/evaluate")
 
@@ -14,6 +17,10 @@ def publish(root: Path) -> None:
     """Attach the ledger and a summary of the report to the current flow run."""
     ledger = _read_ledger(root / EVALUATION / "ledger.csv")
     metrics = json.loads((root / EVALUATION / "metrics.json").read_text(encoding="utf-8"))
+    details = json.loads((root / EVALUATION / "details.json").read_text(encoding="utf-8"))
+    readings = {
+        name: Reading.model_validate(reading) for name, reading in details["figures"].items()
+    }
     create_table_artifact(
         key="ledger",
         table=[{name: _short(value) for name, value in row.items()} for row in ledger],
@@ -21,7 +28,7 @@ def publish(root: Path) -> None:
     )
     create_markdown_artifact(
         key="report",
-        markdown=_summary(ledger, metrics, root),
+        markdown=_summary(ledger, metrics, readings, root),
         description="The run's result; the whole report is artifacts/report/index.html",
     )
 
@@ -37,32 +44,41 @@ def _short(value: str) -> str:
         number = float(value)
     except ValueError:
         return value
-    return value if number.is_integer() else f"{number:.4f}"
+    return value if number.is_integer() else significant(number)
 
 
-def _summary(ledger: list[dict[str, str]], metrics: dict[str, Any], root: Path) -> str:
+def _summary(
+    ledger: list[dict[str, str]],
+    metrics: dict[str, Any],
+    readings: Mapping[str, Reading],
+    root: Path,
+) -> str:
     chosen = next((row for row in ledger if row["decision"] == "chosen"), ledger[0])
+    objective = readings[metrics["objective"]]
     lines = [
         f"# Chosen: {chosen['candidate']}",
         "",
         _escaped(chosen["reason"]),
         "",
+        f"Chosen by: {_escaped(objective.title)}.",
+        "",
         "| figure on the holdout | chosen | baseline |",
         "|---|---|---|",
     ]
-    chosen_figures, baseline_figures = metrics["chosen"], metrics["baseline"]
-    for name, figure in chosen_figures.items():
-        if isinstance(figure, dict) and "value" in figure:
-            lines.append(
-                f"| {name.replace('_', ' ')} | {_interval(figure)} "
-                f"| {_interval(baseline_figures[name])} |"
-            )
+    for name, reading in readings.items():
+        held = [metrics[model].get(name) for model in ("chosen", "baseline")]
+        if any(held):
+            texts = [_interval(figure, reading) for figure in held]
+            lines.append(f"| {_escaped(reading.title)} | {' | '.join(texts)} |")
     lines += ["", f"The whole report: `{root / 'artifacts/report/index.html'}`"]
     return "\n".join(lines)
 
 
-def _interval(figure: dict[str, float]) -> str:
-    return f"{figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f})"
+def _interval(figure: dict[str, float] | None, reading: Reading) -> str:
+    if figure is None:
+        return "not known"
+    text = f"{reading.text(figure['value'])} ({reading.span(figure['low'], figure['high'])})"
+    return _escaped(text)
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from models.evaluation import Chosen
+from models.readings import Reading
 from pipeline.errors import ExitCode, as_fault
 from pipeline.project import Project
 
@@ -44,13 +45,18 @@ def run(project: Project) -> int:
 
 
 def result(root: Path) -> list[str]:
-    """The chosen model and its holdout accuracy with its interval, and where the report is."""
-    choice = Chosen(root / "artifacts/evaluate/chosen").choice()
-    metrics = json.loads((root / "artifacts/evaluate/metrics.json").read_text("utf-8"))
-    accuracy = metrics["chosen"]["accuracy"]
+    """The chosen model and its objective on the holdout with its interval, and where the report
+    is."""
+    evaluation = root / "artifacts/evaluate"
+    choice = Chosen(evaluation / "chosen").choice()
+    metrics = json.loads((evaluation / "metrics.json").read_text("utf-8"))
+    details = json.loads((evaluation / "details.json").read_text("utf-8"))
+    figure = metrics["chosen"][metrics["objective"]]
+    reading = Reading.model_validate(details["figures"][metrics["objective"]])
     return [
         f"chosen: {choice.candidate}. {choice.reason}",
-        f"accuracy on the holdout ({metrics['n']} examples): {accuracy['value']:.4f} "
-        f"(95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})",
+        f"{reading.title} on the holdout ({metrics['n']} examples): "
+        f"{reading.text(figure['value'])} ({100 * details['level']:g} % interval "
+        f"{reading.span(figure['low'], figure['high'])})",
         "report: artifacts/report/index.html",
     ]

@@ -4,7 +4,7 @@ Read three ways: `fettle run` runs it through Prefect, `fettle render` traces it
 DVC's commands run one stage of it each.
 """
 
-from pipeline.artifacts import Source
+from pipeline.artifacts import Raw
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.evaluate import evaluate
@@ -16,9 +16,9 @@ from tasks.search import search
 from tasks.split import split
 
 
-def training(source: Source) -> None:
+def training(raw: Raw) -> None:
     """From raw data to a tuned, regularised, transferred, distilled and honestly tested model."""
-    data = ingest(source)
+    data = ingest(raw)
     parts = split(data.table)
     known = parts.development
 
@@ -39,5 +39,14 @@ def training(source: Source) -> None:
         student.model,
     )
     report(
-        data.profile, data.findings, parts.summary, plain, found, regular, tuned, student, result
+        data.profile,
+        data.findings,
+        parts.summary,
+        parts.findings,
+        plain,
+        found,
+        regular,
+        tuned,
+        student,
+        result,
     )

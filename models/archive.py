@@ -16,6 +16,7 @@ import keras
 from models import (
     determinism,
     layers,  # noqa: F401  registers what the files name
+    text_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing
 

@@ -42,7 +42,7 @@ class Trained(Folder):
 
     @property
     def model(self) -> Path:
-        """The saved model: raw values in, class probabilities out."""
+        """The saved model: raw values in, predictions out."""
         return self.path / "model.keras"
 
     @property
@@ -59,16 +59,16 @@ class Trained(Folder):
         """Write record.json."""
         Json(self.make() / "record.json").write(record.model_dump(mode="json"))
 
-    def probabilities(self) -> npt.NDArray[np.float32]:
-        """Validation predictions, `(seeds, examples, classes)` float32, rows adding up to 1."""
+    def predictions(self) -> npt.NDArray[np.float32]:
+        """Of the validation examples, `(seeds, examples, k)` float32, see `models.target`."""
         with np.load(self.path / "predictions.npz", allow_pickle=False) as arrays:
-            values: npt.NDArray[np.float32] = arrays["probabilities"]
+            values: npt.NDArray[np.float32] = arrays["predictions"]
         return values
 
-    def write_probabilities(self, probabilities: npt.NDArray[np.float32]) -> None:
-        """Write predictions.npz from `(seeds, examples, classes)`."""
+    def write_predictions(self, predictions: npt.NDArray[np.float32]) -> None:
+        """Write predictions.npz from `(seeds, examples, k)`."""
         with replacing(self.make() / "predictions.npz") as temporary:
-            np.savez_compressed(temporary, probabilities=probabilities.astype(np.float32))
+            np.savez_compressed(temporary, predictions=predictions.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,23 @@ class Candidate(Bundle):
 
     model: Trained
     curves: Curves
-    """The mean over seeds, one row an epoch: epoch, loss, accuracy, val_loss, val_accuracy."""
+    """The mean over seeds, one row an epoch: epoch, loss, accuracy, val_loss, val_accuracy;
+    accuracies are empty for quantities."""
     metrics: Metrics
-    """{"validation": {"accuracy": …, "log_loss": …}}, means over seeds; {} when switched off."""
+    """{"validation": {figure: value}}, means over seeds of the task's figures by name and of
+    "loss", what fits are stopped by; {} when switched off."""
 
 
 class Yardsticks(Folder):
-    """What a network must beat: the majority class and a linear model, on the validation rows."""
+    """What a network must beat: a constant answer and a linear model, on the validation rows."""
 
-    def write(self, probabilities: dict[str, npt.NDArray[np.float32]]) -> None:
-        """Write predictions.npz from `(examples, classes)` by the yardstick's name."""
+    def write(self, predictions: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Write predictions.npz from `(examples, k)` by the yardstick's name."""
         with replacing(self.make() / "predictions.npz") as temporary:
-            np.savez_compressed(temporary, **probabilities)  # type: ignore[arg-type]
+            np.savez_compressed(temporary, **predictions)  # type: ignore[arg-type]
 
     def read(self) -> dict[str, npt.NDArray[np.float32]]:
-        """`(examples, classes)` float32 by name, `majority` and `linear`."""
+        """`(examples, k)` float32 by name: `majority` or, of quantities, `mean`; then `linear`."""
         with np.load(self.path / "predictions.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
@@ -109,5 +111,5 @@ class Searched(Candidate):
 
     trials: Csv
     """One row a trial, in the order asked: trial (from 1), the values varied (learning_rate,
-    width, depth, batch_size), accuracy and log_loss on validation, epochs, examples, parameters,
-    status; only the header when switched off."""
+    width, depth, batch_size, text), score (of the objective) and loss on validation, epochs,
+    examples, parameters, status; only the header when switched off."""

@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from models import training
+from models.target import Target
 
 if TYPE_CHECKING:
     import keras
 
-    from models.fit import Fitted, Objective
+    from models.criterion import Criterion
+    from models.fit import Fitted
 
 
-def loss(targets: Any, logits: Any, *, temperature: float, hard_weight: float) -> Any:
+def classes_loss(targets: Any, logits: Any, *, temperature: float, hard_weight: float) -> Any:
     """`hard_weight * CE + (1 - hard_weight) * T² * KL(teacher || student)`, `(b,)`.
 
     targets: `(b, 1 + classes)` float32, the class's code, then the teacher's logits; logits:
@@ -40,17 +42,62 @@ def loss(targets: Any, logits: Any, *, temperature: float, hard_weight: float) -
     return hard_weight * hard + (1 - hard_weight) * temperature**2 * divergence
 
 
-def objective(temperature: float, hard_weight: float) -> "Objective":
-    """The loss above; validated on labels alone, as every other fit."""
-    from models import fit
+def labels_loss(targets: Any, logits: Any, *, temperature: float, hard_weight: float) -> Any:
+    """The same for labels that are each true or false, `(b,)`, the mean over the labels.
 
-    def distilled(targets: Any, logits: Any) -> Any:
-        return loss(targets, logits, temperature=temperature, hard_weight=hard_weight)
+    targets: `(b, 2 k)` float32, the labels' codes, then the teacher's logits; logits: `(b, k)`.
+    Each label is a distribution over two outcomes.
+    """
+    import keras
+    import tensorflow as tf
 
-    def correct(targets: Any, logits: Any) -> Any:
-        return fit.accuracy(targets[:, 0], logits)
+    codes, teacher = tf.split(targets, 2, axis=1)
+    hard = keras.losses.binary_crossentropy(codes, logits, from_logits=True)
+    taught, learned = teacher / temperature, logits / temperature
+    soft = tf.nn.sigmoid(taught)
+    divergence = soft * (tf.math.log_sigmoid(taught) - tf.math.log_sigmoid(learned)) + (
+        1 - soft
+    ) * (tf.math.log_sigmoid(-taught) - tf.math.log_sigmoid(-learned))
+    return hard_weight * hard + (1 - hard_weight) * temperature**2 * tf.reduce_mean(divergence, -1)
 
-    return fit.Objective(distilled, correct, fit.measure)
+
+def quantities_loss(targets: Any, outputs: Any, *, temperature: float, hard_weight: float) -> Any:
+    """`hard_weight * (codes - outputs)² + (1 - hard_weight) * (teacher - outputs)²`, `(b,)`.
+
+    targets: `(b, 2 k)` float32, the codes, then the teacher's outputs; the mean over quantities.
+    They have no distribution to soften: the temperature means nothing here.
+    """
+    import tensorflow as tf
+
+    codes, teacher = tf.split(targets, 2, axis=1)
+    hard, soft = tf.square(codes - outputs), tf.square(teacher - outputs)
+    return tf.reduce_mean(hard_weight * hard + (1 - hard_weight) * soft, axis=-1)
+
+
+LOSSES = {
+    "classification": classes_loss,
+    "multilabel": labels_loss,
+    "regression": quantities_loss,
+}
+
+
+def criterion(target: Target, temperature: float, hard_weight: float) -> "Criterion":
+    """The loss above that suits the target; validated on the target alone, as every other fit."""
+    from models import criterion
+
+    plain = criterion.of(target)
+    codes = 1 if target.task == "classification" else target.outputs
+
+    def distilled(targets: Any, outputs: Any) -> Any:
+        loss = LOSSES[target.task]
+        return loss(targets, outputs, temperature=temperature, hard_weight=hard_weight)
+
+    def correct(targets: Any, outputs: Any) -> Any:
+        assert plain.correct is not None
+        told = targets[:, :codes]
+        return plain.correct(told[:, 0] if target.task == "classification" else told, outputs)
+
+    return criterion.Criterion(distilled, correct if plain.correct else None, plain.measure)
 
 
 @dataclass(frozen=True)
@@ -97,18 +144,18 @@ def learn(item: StudentRun) -> training.Run:
             item.settings,
             item.seed,
             name=item.name,
-            objective=objective(item.temperature, item.hard_weight),
+            criterion=criterion(data.target, item.temperature, item.hard_weight),
+            weights=data.weights,
         )
         return [("distil", fitted)]
 
     return training.train_with(item, distil)
 
 
-def targets(
-    codes: npt.NDArray[np.int32], teacher: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """`(n,)` codes and `(n, classes)` logits as the `(n, 1 + classes)` float32 that `loss` takes.
+def targets(codes: npt.NDArray[Any], teacher: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Codes `(n,)` or `(n, k)` and the teacher's outputs as the float32 array that losses take.
 
-    float32 holds codes exactly up to 2**24.
+    float32 holds classes exactly up to 2**24.
     """
-    return np.concatenate([codes[:, None].astype(np.float32), teacher], axis=1)
+    columns = codes.reshape(len(codes), -1).astype(np.float32)
+    return np.concatenate([columns, teacher], axis=1)

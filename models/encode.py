@@ -1,29 +1,45 @@
 """From raw values to what networks take: statistics of the training rows, and the encoder.
 
-`learn` reads the statistics with NumPy, `build` turns them into a Keras model that is saved inside
-every candidate. So a saved model takes raw values, and nothing is encoded twice by two codes.
+`learn` reads the statistics, `build` turns them into a Keras model that is saved inside every
+candidate. So a saved model takes raw values, and nothing is encoded twice by two codes: even the
+words of texts are counted by the operations that the model has.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import layers
+from models import layers, text_layers
 from models.examples import PICTURE, Examples, Schema
+from models.layout import Layout, TextLayout
 
 CATEGORIES = 64
 """Categories of a column that get a place of their own; rarer ones share the unknown's."""
+VOCABULARY = 10_000
+"""Words of a text column that get a place of their own."""
+LENGTH = 256
+"""Words of a text that are looked at, at the most."""
+COVERED = 95
+"""Percent of the training texts that are looked at whole, where `LENGTH` allows."""
 BATCH = 8192
 """Rows encoded or predicted at once: large, since small models are bound by Python."""
+MEMORY = 64 * 2**20
+"""Bytes that the largest part of a batch may take, where `BATCH` rows would take more."""
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A numeric column: its name, mean and standard deviation, and whether values were missing."""
+    """A column of numbers: its mean and standard deviation, and whether values were missing.
+
+    Also for times, in days.
+    """
 
     name: str
     mean: float
@@ -45,53 +61,145 @@ class Statistics:
 
     numeric: tuple[Numeric, ...]
     categorical: tuple[Categorical, ...]
+    times: tuple[Numeric, ...]
+    texts: tuple[TextLayout, ...]
     shape: tuple[int, ...]
     """Of a picture; empty for a table."""
     mean: float
     """Of all the pictures' values."""
     scale: float
 
+    @property
+    def layout(self) -> Layout:
+        """Which columns of the encoded table are what."""
+        marks = sum(column.missing for column in (*self.numeric, *self.times))
+        places = sum(1 + len(column.categories) for column in self.categorical)
+        cycles = (1 + 2 * len(layers.CYCLES)) * len(self.times)
+        return Layout(len(self.numeric) + marks + places + cycles, self.texts)
+
 
 def learn(train: Examples, schema: Schema) -> Statistics:
     """The statistics of the training examples, and of no others."""
+    return learn_blocks(lambda: [train], schema)
+
+
+def learn_blocks(read: Callable[[], Iterable[Examples]], schema: Schema) -> Statistics:
+    """The same of examples that come a block at a time; `read` begins anew at each call.
+
+    They are read twice, so that standard deviations are taken about the mean.
+    """
+    kinds = {PICTURE: "picture"} | {column.name: column.type for column in schema.columns}
+    numbers = {name: _Moments() for name in schema.names() if kinds[name] in _NUMBERS}
+    categories = {name: Counter[str]() for name in schema.names() if kinds[name] == "categorical"}
+    texts = {name: _WordCounts() for name in schema.names() if kinds[name] == "text"}
+    for block in read():
+        for name, moments in numbers.items():
+            moments.add(block.features[name])
+        for name, counts in categories.items():
+            counts.update(block.features[name].tolist())
+        for name, words in texts.items():
+            words.add(block.features[name])
+    for block in read() if numbers else ():
+        for name, moments in numbers.items():
+            moments.add_squares(block.features[name])
     if schema.kind == "pictures":
-        mean, scale = _moments(train.features[PICTURE])
-        return Statistics((), (), schema.shape, mean, scale)
-    numeric = tuple(
-        _numeric(column.name, train.features[column.name])
-        for column in schema.columns
-        if column.type == "numeric"
+        _, mean, scale, _ = numbers[PICTURE].told(PICTURE)
+        return Statistics((), (), (), (), schema.shape, mean, scale)
+    return Statistics(
+        numeric=tuple(
+            Numeric(*moments.told(name))
+            for name, moments in numbers.items()
+            if kinds[name] == "numeric"
+        ),
+        categorical=tuple(
+            Categorical(name, _frequent(counts, CATEGORIES)) for name, counts in categories.items()
+        ),
+        times=tuple(
+            Numeric(*moments.told(name, np.float64))
+            for name, moments in numbers.items()
+            if kinds[name] == "time"
+        ),
+        texts=tuple(words.layout(name) for name, words in texts.items()),
+        shape=(),
+        mean=0.0,
+        scale=1.0,
     )
-    categorical = tuple(
-        _categorical(column.name, train.features[column.name])
-        for column in schema.columns
-        if column.type == "categorical"
-    )
-    return Statistics(numeric, categorical, (), 0.0, 1.0)
 
 
-def _numeric(name: str, values: npt.NDArray[np.generic]) -> Numeric:
-    numbers = values.astype(np.float64)
-    missing = np.isnan(numbers)
-    mean, scale = _moments(numbers[~missing])
-    return Numeric(name, mean, scale, bool(missing.any()))
+_NUMBERS = ("numeric", "time", "picture")
+"""Kinds of features of which means are taken."""
 
 
-def _moments(values: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Mean and standard deviation, exact in float32; the latter 1 where nothing varies."""
-    numbers = values.astype(np.float64)
-    if numbers.size == 0:
-        return 0.0, 1.0
-    mean, scale = float(np.float32(numbers.mean())), float(np.float32(numbers.std()))
-    # Rounding leaves a constant column a deviation of about 1e-17: compared with the values' size.
-    return mean, scale if scale > 1e-6 * max(abs(mean), 1e-6) else 1.0
+class _Moments:
+    """Mean and standard deviation of the values that are not missing, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0.0
+        self.squares = 0.0
+        self.missing = False
+
+    def add(self, values: npt.NDArray[np.generic]) -> None:
+        """Count values that were not seen yet."""
+        for part in _parts(values):
+            known = part[~np.isnan(part)]
+            self.missing |= len(known) < len(part)
+            self.count += len(known)
+            self.total += float(known.sum())
+
+    def add_squares(self, values: npt.NDArray[np.generic]) -> None:
+        """The same values again, once the mean is known."""
+        mean = self.total / max(self.count, 1)
+        for part in _parts(values):
+            self.squares += float(np.square(part[~np.isnan(part)] - mean).sum())
+
+    def told(
+        self, name: str, exact: type[np.floating[Any]] = np.float32
+    ) -> tuple[str, float, float, bool]:
+        """The fields of `Numeric`, exact in `exact`; the deviation is 1 where nothing varies."""
+        if not self.count:
+            return name, 0.0, 1.0, self.missing
+        mean = float(exact(self.total / self.count))
+        scale = float(exact(np.sqrt(self.squares / self.count)))
+        # Rounding leaves a constant column a deviation of about 1e-17 of the values' size. Times
+        # are far from 0 and may yet lie within seconds.
+        least = (1e-6 if exact is np.float32 else 1e-14) * max(abs(mean), 1e-6)
+        return name, mean, scale if scale > least else 1.0, self.missing
 
 
-def _categorical(name: str, values: npt.NDArray[np.generic]) -> Categorical:
-    counts = Counter(values.tolist())
+def _parts(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
+    """The values in float64, a part at a time: all of many pictures would not fit."""
+    flat, size = values.reshape(-1), MEMORY // 8
+    return (flat[start : start + size].astype(np.float64) for start in range(0, len(flat), size))
+
+
+class _WordCounts:
+    """How often each word comes in a text column, and how many words the texts have."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.lengths: Counter[int] = Counter()
+
+    def add(self, texts: npt.NDArray[np.generic]) -> None:
+        """Count `(n,)` texts."""
+        for start in range(0, len(texts), BATCH):
+            words = layers.words(tf.constant(texts[start : start + BATCH], tf.string))
+            self.lengths.update(words.row_lengths().numpy().tolist())
+            # Bytes of equal length would be an array that drops zeros at their end.
+            self.counts.update(word.decode() for word in words.flat_values.numpy().tolist())
+
+    def layout(self, name: str) -> TextLayout:
+        """The most frequent words, and a length that covers most texts."""
+        lengths = sorted(self.lengths)
+        covered = np.cumsum([self.lengths[length] for length in lengths])
+        place = np.searchsorted(covered, COVERED / 100 * self.lengths.total())
+        length = lengths[place] if lengths else 0
+        return TextLayout(name, min(max(length, 1), LENGTH), _frequent(self.counts, VOCABULARY))
+
+
+def _frequent(counts: Counter[str], most: int) -> tuple[str, ...]:
     # Sorted by count, then by name, so that a tie does not depend on the rows' order.
-    ranked = sorted(counts, key=lambda category: (-counts[category], category))
-    return Categorical(name, tuple(ranked[:CATEGORIES]))
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:most])
 
 
 def input_name(column: str) -> str:
@@ -100,48 +208,80 @@ def input_name(column: str) -> str:
 
 
 def build(statistics: Statistics) -> keras.Model:
-    """The model "encoder": raw features by name to `(n, d)` or `(n, h, w, c)` float32."""
+    """The model "encoder": raw features by name to `(n, d)` or `(n, h, w, c)` float32.
+
+    The columns of the `(n, d)` matrix are those of `Statistics.layout`: numbers, categories and
+    times, then the words of texts.
+    """
     if statistics.shape:
         picture = keras.Input(statistics.shape, name=PICTURE)
         rescaling = keras.layers.Rescaling(
             1 / statistics.scale, -statistics.mean / statistics.scale, name="standardise"
         )
         return keras.Model({PICTURE: picture}, rescaling(picture), name="encoder")
-    inputs = {}
+    inputs: dict[str, Any] = {}
+
+    def entry(column: str, dtype: str) -> Any:
+        name = input_name(column)
+        inputs[name] = keras.Input((), dtype=dtype, name=name)
+        return inputs[name]
+
     parts = []
-    for column in statistics.numeric:
-        inputs[input_name(column.name)] = keras.Input((), name=input_name(column.name))
-    if statistics.numeric:
-        standardise = layers.Standardise(
-            [column.mean for column in statistics.numeric],
-            [column.scale for column in statistics.numeric],
-            [place for place, column in enumerate(statistics.numeric) if column.missing],
-            name="standardise",
-        )
-        parts.append(standardise(list(inputs.values())))
-    for place, category in enumerate(statistics.categorical):
-        name = input_name(category.name)
-        inputs[name] = keras.Input((), dtype="string", name=name)
-        lookup = keras.layers.StringLookup(
-            vocabulary=list(category.categories), output_mode="one_hot", name=f"categories_{place}"
-        )
-        parts.append(lookup(inputs[name]))
+    for columns, dtype, layer, name in (
+        (statistics.numeric, "float32", layers.Standardise, "standardise"),
+        (statistics.times, "float64", layers.Calendar, "calendar"),
+    ):
+        if columns:
+            entries = [entry(column.name, dtype) for column in columns]
+            parts.append(layer(**_moments_of(columns), name=name)(entries))
+    for place, column in enumerate(statistics.categorical):
+        one_hot = layers.OneHot(list(column.categories), name=f"categories_{place}")
+        parts.append(one_hot(entry(column.name, "string")))
+    for place, text in enumerate(statistics.texts):
+        words = layers.Words(list(text.vocabulary), text.length, name=f"words_{place}")
+        parts.append(words(entry(text.name, "string")))
     encoded = keras.layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
     return keras.Model(inputs, encoded, name="encoder")
+
+
+def _moments_of(columns: tuple[Numeric, ...]) -> dict[str, Any]:
+    """The arguments of the layers for numbers and times."""
+    return {
+        "means": [column.mean for column in columns],
+        "scales": [column.scale for column in columns],
+        "missing": [place for place, column in enumerate(columns) if column.missing],
+    }
+
+
+def rows(model: keras.Model) -> int:
+    """How many examples `model` takes at once: `BATCH`, or as many as `MEMORY` has room for."""
+    return max(1, min(BATCH, MEMORY // (4 * _largest(model))))
+
+
+def _largest(model: keras.Model) -> int:
+    """The most numbers that one example has anywhere in the model."""
+    sizes = [1]
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            sizes.append(_largest(layer))
+        elif isinstance(layer, text_layers.Attend):
+            sizes.append(layer.heads * layer.output.shape[1] ** 2)
+        sizes.append(prod(layer.output.shape[1:]))
+    return max(sizes)
 
 
 def run(model: keras.Model, examples: Examples) -> npt.NDArray[np.float32]:
     """What a model of raw features gives for the examples, `(n, …)` float32, in large batches.
 
-    Works for the encoder and for a whole saved model.
+    Works for the encoder and for a whole saved model. Memory is bounded: see `rows`.
     """
     features = {input_name(name): values for name, values in examples.features.items()}
     types = {value.name: value.dtype for value in model.inputs}
 
-    outputs = []
-    for start in range(0, len(examples), BATCH):
+    size, outputs = rows(model), []
+    for start in range(0, len(examples), size):
         batch = {
-            name: tf.constant(features[name][start : start + BATCH], dtype=types[name])
+            name: tf.constant(features[name][start : start + size], dtype=types[name])
             for name in types
         }
         # Neither `Model.predict` nor a traced function: with few large batches both cost more to

@@ -8,7 +8,7 @@ its own. The same forward pass gives the final predictions: `Model.predict` woul
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,46 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import scores
+from models.criterion import CLASSIFY, Criterion
 from models.curves import Epoch
 from models.encode import BATCH
+from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
 from pipeline.clock import span
 
 log = logging.getLogger("fettle")
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised, and how a validation set is scored."""
-
-    loss: Callable[[Any, Any], Any]
-    """Targets `(b, …)` and outputs `(b, k)` as tensors to the loss, `(b,)` or a scalar."""
-    correct: Callable[[Any, Any], Any] | None
-    """The same to 1.0 where an output is right, `(b,)`; None where that means nothing."""
-    measure: Callable[[Array, Array], tuple[float, float | None]]
-    """Targets and outputs as arrays to validation loss and accuracy."""
-
-
-def _cross_entropy(targets: Any, logits: Any) -> Any:
-    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-
-
-def accuracy(targets: Any, logits: Any) -> Any:
-    """1.0 where the highest of `(b, k)` logits is at the `(b,)` code, else 0.0."""
-    return keras.metrics.sparse_categorical_accuracy(targets, logits)
-
-
-def measure(codes: Array, logits: Array) -> tuple[float, float]:
-    """Log loss and accuracy of `(n, k)` logits, whatever was minimised: comparable over stages."""
-    probabilities = scores.softmax(logits)
-    return scores.log_loss(probabilities, codes), scores.accuracy(probabilities, codes)
-
-
-CLASSIFY = Objective(_cross_entropy, accuracy, measure)
-"""Cross-entropy between int32 codes and logits."""
+Weights = tuple[Array | None, Array | None]
 
 
 @dataclass(frozen=True)
@@ -108,54 +79,120 @@ def _short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def batches(inputs: Array, targets: Array, size: int, seed: int) -> tuple[tf.data.Dataset, int]:
+def batches(
+    rows: Rows, others: Sequence[Array], size: int, seed: int
+) -> tuple[tf.data.Dataset, int]:
     """An endless data set of shuffled batches, and the number of batches of one epoch.
 
-    Every epoch is a permutation drawn from the seed and the epoch's number; its last batch is
-    what remains.
+    rows: the inputs; others: codes and, where there are any, weights, each `(n, …)`. In memory
+    every epoch is a permutation drawn from the seed and the epoch's number. From a file, blocks of
+    rows are permuted, and the rows within a few of them at a time.
     """
-    count = len(inputs)
-    steps = math.ceil(count / size)
-    kept = (tf.constant(inputs), tf.constant(targets))
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
-
-        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            places = order[step * size : (step + 1) * size]
-            return tuple(tf.gather(values, places) for values in kept)
-
-        return tf.data.Dataset.range(steps).map(batch)
-
+    drawn = _in_memory if isinstance(rows, np.ndarray) else _from_file
+    epoch, steps = drawn(rows, others, size, seed)
     epochs = tf.data.Dataset.range(np.iinfo(np.int64).max)
     return epochs.flat_map(epoch).prefetch(8), steps
 
 
+_Epoch = Callable[[Any], Any]
+"""The number of an epoch to the data set of its batches."""
+
+
+def _in_memory(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
+    kept = tuple(tf.constant(array) for array in (rows, *others))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        return _shuffled(kept, len(rows), size, tf.stack([tf.constant(seed, tf.int64), number]))
+
+    return epoch, math.ceil(len(rows) / size)
+
+
+def _shuffled(
+    arrays: tuple[tf.Tensor, ...], count: Any, size: int, key: tf.Tensor
+) -> tf.data.Dataset:
+    """Batches of `count` examples in an order that follows from `key`; the last is what remains."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=key)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        places = order[step * size : (step + 1) * size]
+        return tuple(tf.gather(values, places) for values in arrays)
+
+    steps = tf.cast(tf.math.ceil(count / size), tf.int64)
+    return tf.data.Dataset.range(steps).map(batch)
+
+
+def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
+    blocks, pooled = blocks_of(rows), pool_blocks(rows)
+    pools = math.ceil(blocks / pooled)
+
+    def read(chosen: npt.NDArray[np.int64]) -> list[Array]:
+        """The rows of some blocks, and what goes with them."""
+        places = [slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS) for block in chosen.tolist()]
+        return [np.concatenate([array[place] for place in places]) for array in (rows, *others)]
+
+    types = [tf.float32, *(tf.as_dtype(array.dtype) for array in others)]
+    shapes = [array.shape[1:] for array in (rows, *others)]
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        full = tf.random.experimental.stateless_shuffle(
+            tf.range(len(rows) // BLOCK_ROWS, dtype=tf.int64), seed=key
+        )
+        # A last block that is shorter stays last: every epoch then has equally many batches.
+        order = tf.concat([full, tf.range(len(rows) // BLOCK_ROWS, blocks, dtype=tf.int64)], 0)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def pool(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            chosen = order[place * pooled : (place + 1) * pooled]
+            arrays = tf.numpy_function(read, [chosen], types)
+            for array, shape in zip(arrays, shapes, strict=True):
+                array.set_shape((None, *shape))
+            return (place, *arrays)
+
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def within(place: tf.Tensor, *arrays: tf.Tensor) -> tf.data.Dataset:
+            own = tf.random.experimental.stateless_fold_in(key, place)
+            return _shuffled(arrays, tf.shape(arrays[0])[0], size, own)
+
+        return tf.data.Dataset.range(pools).map(pool).prefetch(1).flat_map(within)
+
+    return epoch, sum(math.ceil(held / size) for held in _pool_sizes(len(rows), pooled))
+
+
+def _pool_sizes(count: int, pooled: int) -> list[int]:
+    """Rows in each pool of an epoch."""
+    whole = pooled * BLOCK_ROWS
+    return [min(whole, count - start) for start in range(0, count, whole)]
+
+
 def fit(
     network: keras.Model,
-    train: tuple[Array, Array],
-    validation: tuple[Array, Array],
+    train: tuple[Rows, Array],
+    validation: tuple[Rows, Array],
     settings: FitSettings,
     seed: int,
     *,
     name: str,
-    objective: Objective = CLASSIFY,
+    criterion: Criterion = CLASSIFY,
+    weights: Weights = (None, None),
 ) -> Fitted:
-    """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and targets `(n, …)`.
+    """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
 
-    `seed` orders the batches; initial weights and dropout follow from `determinism.start`, which
-    the caller has called before it built the network. `name` labels the one line in the log.
-    Never raises for a loss that is no number: see `Fitted.diverged`.
+    `weights` say how much each example counts in the loss, `(n,)` float32 for training and for
+    validation; None: all alike. `seed` orders the batches; initial weights and dropout follow from
+    `determinism.start`, which the caller has called before it built the network. `name` labels the
+    one line in the log. Never raises for a loss that is no number: see `Fitted.diverged`.
     """
     with span("fit"):
-        dataset, steps = batches(*train, settings.batch_size, seed)
+        others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
+        dataset, steps = batches(train[0], others, settings.batch_size, seed)
         network.compile(
             keras.optimizers.Adam(settings.learning_rate),
-            objective.loss,
-            metrics=None if objective.correct is None else [_metric(objective.correct)],
+            criterion.loss,
+            metrics=None if criterion.correct is None else [_metric(criterion.correct)],
             steps_per_execution=steps,
             jit_compile=False,  # slower on the CPU, several times so for convolutions
         )
@@ -163,7 +200,7 @@ def fit(
         network.optimizer.build(network.trainable_variables)
         forward = _forward(network)
         watch = _Watch(
-            lambda: objective.measure(validation[1], forward(validation[0])),
+            lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
             settings.learning_rate,
         )
         callbacks = [watch, *_stopping(settings)]
@@ -177,7 +214,7 @@ def fit(
         )
         outputs = forward(validation[0])
     fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged)
-    loss, right = objective.measure(validation[1], outputs)
+    loss, right = criterion.measure(validation[1], outputs, weights[1])
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
         name,
@@ -187,6 +224,12 @@ def fit(
         ", diverged" if fitted.diverged else "",
     )
     return fitted
+
+
+def _to_mean_one(weights: Array) -> Array:
+    """So that weights change what counts, and not the size of the steps."""
+    scaled: Array = (weights / weights.mean()).astype(np.float32)
+    return scaled
 
 
 def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
@@ -203,7 +246,7 @@ def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
     ]
 
 
-def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]:
+def _forward(network: keras.Model) -> Callable[[Rows], npt.NDArray[np.float32]]:
     """The network at inference as one traced function, over batches of any size."""
 
     @tf.function(  # type: ignore[untyped-decorator]
@@ -213,7 +256,7 @@ def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]
     def outputs(inputs: tf.Tensor) -> tf.Tensor:
         return network(inputs, training=False)
 
-    def forward(inputs: Array) -> npt.NDArray[np.float32]:
+    def forward(inputs: Rows) -> npt.NDArray[np.float32]:
         parts = [
             outputs(inputs[start : start + BATCH]).numpy() for start in range(0, len(inputs), BATCH)
         ]
@@ -223,6 +266,6 @@ def _forward(network: keras.Model) -> Callable[[Array], npt.NDArray[np.float32]]
     return forward
 
 
-def outputs(network: keras.Model, inputs: Array) -> npt.NDArray[np.float32]:
+def outputs(network: keras.Model, inputs: Rows) -> npt.NDArray[np.float32]:
     """What `network` gives at inference for `(n, …)` inputs, `(n, k)` float32."""
     return _forward(network)(inputs)

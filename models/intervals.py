@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.metrics import Figure, Labels, Probabilities, Values, Weights, even
+from models.metrics import Figure, Predictions, Truth
+from models.weighted import Values, Weights, even
 
 BLOCK = 1 << 22
 """Weights held in memory at once, 8 bytes each."""
@@ -55,27 +56,35 @@ class Bootstrap:
     seed: int
 
     def sample(
-        self, figures: Mapping[str, Figure], probabilities: Probabilities, labels: Labels
+        self,
+        figures: Mapping[str, Figure],
+        predictions: Predictions,
+        truth: Truth,
+        importance: npt.NDArray[np.floating] | None,
     ) -> dict[str, Sample]:
         """Each figure, on the examples and on all resamplings of them.
 
-        probabilities: `(seeds, n, classes)`; labels: `(n,)` integers. Draws depend on n, the
-        number of seeds and this object alone. Raises ValueError where the shapes disagree.
+        predictions: `(seeds, n, k)`; truth: `(n, ...)`, as the figures take both. importance:
+        `(n,)`, how much each example counts wherever it is drawn; None: all alike. Draws depend on
+        n, the number of seeds and this object alone. Raises ValueError where the shapes disagree.
         """
-        if probabilities.ndim != 3 or probabilities.shape[1] != len(labels) or not len(labels):
+        if predictions.ndim != 3 or predictions.shape[1] != len(truth) or not len(truth):
             raise ValueError(
-                "probabilities must be (seeds, n, classes) for n labels, at least one; "
-                f"got {probabilities.shape} for {len(labels)}"
+                "predictions must be (seeds, n, k) for a truth of n, at least one; "
+                f"got {predictions.shape} for {len(truth)}"
             )
+        n = len(truth)
+        every = _important(even(n), importance)
         whole = {
-            name: np.mean(_per_seed(figure, probabilities, labels, even(len(labels))), axis=0)[0]
+            name: np.mean(_per_seed(figure, predictions, truth, every), axis=0)[0]
             for name, figure in figures.items()
         }
-        shares = self._seed_shares(len(probabilities))
+        shares = self._seed_shares(len(predictions))
         parts: dict[str, list[Values]] = {name: [] for name in figures}
-        for rows, weights in self._weights(len(labels)):
+        for rows, counts in self._weights(n):
+            weights = _important(counts, importance)
             for name, figure in figures.items():
-                by_seed = _per_seed(figure, probabilities, labels, weights)
+                by_seed = _per_seed(figure, predictions, truth, weights)
                 parts[name].append(_mean_over_seeds(by_seed, shares[:, rows]))
         return {name: Sample(whole[name], np.concatenate(parts[name])) for name in figures}
 
@@ -92,8 +101,9 @@ class Bootstrap:
         low, high = np.quantile(known, [tail, 1 - tail])
         return Interval(float(value), float(min(low, value)), float(max(high, value)))
 
-    def share(self, value: float, draws: Values, trials: int) -> Interval:
-        """The interval of a share among `trials` examples, such as accuracy or a recall.
+    def share(self, value: float, draws: Values, trials: float) -> Interval:
+        """The interval of a share among `trials` examples, such as accuracy or a recall; of
+        examples that differ in importance `trials` is their `effective` number.
 
         Where all or none are right, every resampling says the same, and the percentile interval
         would claim certainty; then the open end is the exact one (Clopper and Pearson, 1934).
@@ -134,11 +144,26 @@ class Bootstrap:
         return np.stack(counts).astype(np.float64) / number
 
 
-def _per_seed(
-    figure: Figure, probabilities: Probabilities, labels: Labels, weights: Weights
-) -> Values:
+def effective(n: int, importance: npt.NDArray[np.floating] | None) -> float:
+    """How many examples of equal importance tell as much as these n: the sum of importances,
+    squared, over the sum of their squares (Kish, "Survey Sampling", 1965)."""
+    if importance is None:
+        return float(n)
+    exact = importance.astype(np.float64)
+    squares = float((exact**2).sum())
+    return float(exact.sum()) ** 2 / squares if squares else 0.0
+
+
+def _important(
+    counts: npt.NDArray[np.int64], importance: npt.NDArray[np.floating] | None
+) -> Weights:
+    """Weights `(r, n)` of how often each example is drawn, times how much it counts."""
+    return counts if importance is None else counts * importance.astype(np.float64)
+
+
+def _per_seed(figure: Figure, predictions: Predictions, truth: Truth, weights: Weights) -> Values:
     """The figure of each seed: `(seeds, r, ...)`."""
-    return np.stack([figure(one, labels, weights) for one in probabilities])
+    return np.stack([figure(one, truth, weights) for one in predictions])
 
 
 def _mean_over_seeds(by_seed: Values, shares: Values) -> Values:

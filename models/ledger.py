@@ -2,18 +2,21 @@
 
 A gain is a claim to be proven. The candidates are met in story order with an incumbent: the first
 network, and from then on whichever took over last. A candidate takes over where its paired
-interval against the incumbent proves a gain, or where it is cheaper at inference and the interval
-proves that it loses no more than the tolerance. Everything else is reported and left out.
+interval against the incumbent proves a gain of the objective, or where it is cheaper at inference
+and the interval proves that it loses no more than the tolerance. Everything else is reported and
+left out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from models.candidate import Record
 from models.intervals import Bootstrap, Interval, Sample
+from models.readings import Reading
 
-Decision = Literal["yardstick", "off", "left out", "kept", "chosen"]
+Verdict = Literal["yardstick", "off", "left out", "kept", "chosen"]
 
 
 @dataclass(frozen=True)
@@ -23,73 +26,80 @@ class Entrant:
 
     name: str
     record: Record | None
-    accuracy: Sample | None
-    log_loss: float | None
+    score: Sample | None
+    """Of the objective."""
+    loss: float | None
+    """Log loss; of quantities the root mean squared error."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the ledger; accuracies and differences are shares from 0 to 1."""
+    """One row of the ledger.
+
+    `score` is the objective's value and `difference` what it is above the reference's, both in the
+    metric's own unit (shares from 0 to 1): where lower is better, a gain is a difference below 0.
+    """
 
     candidate: str
     reference: str | None
-    accuracy: float | None
-    accuracy_low: float | None
-    accuracy_high: float | None
+    score: float | None
+    score_low: float | None
+    score_high: float | None
     difference: float | None
     difference_low: float | None
     difference_high: float | None
-    log_loss: float | None
+    loss: float | None
     parameters: int | None
     multiply_adds: int | None
     fits: int | None
     epochs: int | None
     examples: int | None
-    decision: Decision
+    decision: Verdict
     reason: str
 
     def values(self) -> dict[str, Any]:
-        """The columns in order, shares and losses rounded to six digits."""
-        return {
-            name: round(value, 6) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
-        }
+        """The columns in order."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
 class Judge:
     """Writes the ledger's rows.
 
-    `n` is the number of validation examples, `tolerance` the accuracy (0 to 1) that a cheaper
-    candidate may lose at the most.
+    objective: how it reads. trials: of how many validation examples a score is the share; None
+    where it is no such share. tolerance: how much worse in the objective a cheaper candidate may
+    be at the most: for figures without a unit, as shares from 0 to 1 are, so much of the figure
+    itself; for figures with one so large a part of the incumbent's value.
     """
 
     bootstrap: Bootstrap
-    n: int
+    objective: Reading
+    loss: Reading
+    trials: float | None
     tolerance: float
 
     def walk(self, yardsticks: Sequence[Entrant], networks: Sequence[Entrant]) -> list[Row]:
         """One row for each entrant; exactly one of the networks is chosen.
 
-        yardsticks: the majority class and the linear model, in this order. networks: in story
-        order; the first must have figures.
+        yardsticks: the constant and the linear model, in this order. networks: in story order; the
+        first must have figures.
         """
-        majority, linear = yardsticks
+        constant, linear = yardsticks
         first, *later = networks
         rows = [
-            self._row(majority, None, "yardstick", "Always answers with the commonest class."),
+            self._row(constant, None, "yardstick", "Says the same of every example."),
             self._row(
-                linear, majority, "yardstick", "What a network must beat to be worth having."
+                linear, constant, "yardstick", "What a network must beat to be worth having."
             ),
             self._row(first, linear, "kept", self._first(first, linear)),
         ]
         incumbent = first
         for entrant in later:
-            if entrant.accuracy is None:
+            if entrant.score is None:
                 rows.append(self._row(entrant, None, "off", "Switched off in params.yaml."))
                 continue
             takes_over, reason = self._compare(entrant, incumbent)
-            decision: Decision = "kept" if takes_over else "left out"
+            decision: Verdict = "kept" if takes_over else "left out"
             rows.append(self._row(entrant, incumbent, decision, reason))
             if takes_over:
                 incumbent = entrant
@@ -100,67 +110,73 @@ class Judge:
 
     def _compare(self, entrant: Entrant, incumbent: Entrant) -> tuple[bool, str]:
         """Whether the entrant takes over, and the reason."""
-        difference = self._difference(entrant, incumbent)
+        gain = self._gain(entrant, incumbent)
         cost, before = _multiply_adds(entrant), _multiply_adds(incumbent)
-        found = f"{_points(difference.value)} percentage points ({self._span(difference)})"
         price = (
             f"the same {cost:,} multiply-adds an example"
             if cost == before
             else f"{cost:,} multiply-adds an example against {before:,}"
         )
-        if difference.low > 0:
-            return True, f"Gain over {incumbent.name} proven: {found}, at {price}."
-        worst = f"{max(0.0, -100 * difference.low):.2f} percentage points"
-        allowed = f"{100 * self.tolerance:.2f}"
-        if cost < before and difference.low >= -self.tolerance:
+        if gain.low > 0:
             return True, (
-                f"Cheaper than {incumbent.name}, {price}, and loses at most {worst} of accuracy, "
-                f"where {allowed} are allowed ({self._span(difference)})."
+                f"Gain over {incumbent.name} proven: {self._found(entrant, incumbent)}, at {price}."
             )
+        allowed = self.objective.allowed(self.tolerance, _value(incumbent))
         if cost < before:
-            return False, (
-                f"Cheaper than {incumbent.name}, {price}, but may lose {worst} of accuracy, "
-                f"where {allowed} are allowed ({self._span(difference)})."
+            bearable = gain.low >= -allowed
+            return bearable, (
+                f"Cheaper than {incumbent.name}, {price}, "
+                f"{'and loses at most' if bearable else 'but may lose'} "
+                f"{self.objective.amount(max(0.0, -gain.low))}{self.objective.points} of "
+                f"{self.objective.title}, where {self.objective.amount(allowed)} are allowed "
+                f"({self._span(entrant, incumbent)})."
             )
         verdict = (
-            f"Less accurate than {incumbent.name}"
-            if difference.high < 0
+            f"Worse than {incumbent.name}"
+            if gain.high < 0
             else f"No gain over {incumbent.name}"
-            if difference.value <= 0
+            if gain.value <= 0
             else f"Gain over {incumbent.name} not proven"
         )
-        return False, f"{verdict}: {found}, at {price}."
+        return False, f"{verdict}: {self._found(entrant, incumbent)}, at {price}."
 
     def _first(self, first: Entrant, linear: Entrant) -> str:
-        difference = self._difference(first, linear)
+        gain = self._gain(first, linear)
         verdict = (
             "its gain over the linear model is proven"
-            if difference.low > 0
-            else "it is less accurate than the linear model"
-            if difference.high < 0
+            if gain.low > 0
+            else "it is worse than the linear model"
+            if gain.high < 0
             else "its gain over the linear model is not proven"
         )
         return (
             f"The first network, which later ones must beat; {verdict}: "
-            f"{_points(difference.value)} percentage points ({self._span(difference)})."
+            f"{self._found(first, linear)}."
         )
 
     def _row(
-        self, entrant: Entrant, reference: Entrant | None, decision: Decision, reason: str
+        self, entrant: Entrant, reference: Entrant | None, decision: Verdict, reason: str
     ) -> Row:
-        accuracy = self._accuracy(entrant)
+        score = self._score(entrant)
         difference = self._difference(entrant, reference) if reference else None
-        record = entrant.record if entrant.accuracy else None
+        record = entrant.record if entrant.score else None
+        scale = abs(score.value) if score else 0.0
+
+        def known(value: float | None) -> float | None:
+            if value is None or math.isnan(value):
+                return None
+            return self.objective.rounded(value, scale)
+
         return Row(
             candidate=entrant.name,
             reference=reference.name if reference else None,
-            accuracy=accuracy.value if accuracy else None,
-            accuracy_low=accuracy.low if accuracy else None,
-            accuracy_high=accuracy.high if accuracy else None,
-            difference=difference.value if difference else None,
-            difference_low=difference.low if difference else None,
-            difference_high=difference.high if difference else None,
-            log_loss=entrant.log_loss,
+            score=known(score.value if score else None),
+            score_low=known(score.low if score else None),
+            score_high=known(score.high if score else None),
+            difference=known(difference.value if difference else None),
+            difference_low=known(difference.low if difference else None),
+            difference_high=known(difference.high if difference else None),
+            loss=None if entrant.loss is None else self.loss.rounded(entrant.loss, entrant.loss),
             parameters=record.parameters if record else None,
             multiply_adds=record.multiply_adds if record else None,
             fits=record.fits if record else None,
@@ -170,20 +186,36 @@ class Judge:
             reason=reason,
         )
 
-    def _accuracy(self, entrant: Entrant) -> Interval | None:
-        sample = entrant.accuracy
+    def _score(self, entrant: Entrant) -> Interval | None:
+        sample = entrant.score
         if sample is None:
             return None
-        return self.bootstrap.share(float(sample.value), sample.draws, self.n)
+        if self.trials is None:
+            return self.bootstrap.interval(float(sample.value), sample.draws)
+        return self.bootstrap.share(float(sample.value), sample.draws, self.trials)
 
     def _difference(self, entrant: Entrant, reference: Entrant) -> Interval:
-        if entrant.accuracy is None or reference.accuracy is None:
+        if entrant.score is None or reference.score is None:
             raise ValueError(f"{entrant.name} and {reference.name} must both have figures")
-        return self.bootstrap.difference(entrant.accuracy, reference.accuracy)
+        return self.bootstrap.difference(entrant.score, reference.score)
 
-    def _span(self, interval: Interval) -> str:
-        level = f"{100 * self.bootstrap.level:g} % interval"
-        return f"{level} {_points(interval.low)} to {_points(interval.high)}"
+    def _gain(self, entrant: Entrant, reference: Entrant) -> Interval:
+        """The difference, turned so that more is better."""
+        difference = self._difference(entrant, reference)
+        if self.objective.sign > 0:
+            return difference
+        return Interval(-difference.value, -difference.high, -difference.low)
+
+    def _found(self, entrant: Entrant, reference: Entrant) -> str:
+        """The difference in words, with its interval."""
+        difference = self._difference(entrant, reference)
+        value = self.objective.difference(difference.value)
+        return f"{value}{self.objective.points} ({self._span(entrant, reference)})"
+
+    def _span(self, entrant: Entrant, reference: Entrant) -> str:
+        difference = self._difference(entrant, reference)
+        low, high = map(self.objective.difference, (difference.low, difference.high))
+        return f"{100 * self.bootstrap.level:g} % interval {low} to {high}"
 
 
 def _multiply_adds(entrant: Entrant) -> int:
@@ -192,6 +224,7 @@ def _multiply_adds(entrant: Entrant) -> int:
     return entrant.record.multiply_adds
 
 
-def _points(share: float) -> str:
-    """A difference of shares in percentage points, signed; never "-0.00"."""
-    return f"{round(100 * share, 2) + 0.0:+.2f}"
+def _value(entrant: Entrant) -> float:
+    if entrant.score is None:
+        raise ValueError(f"{entrant.name} has no figures")
+    return float(entrant.score.value)

@@ -25,6 +25,7 @@ from models.partition import Keys, content_keys
 
 Pictures = npt.NDArray[np.generic]
 Pairs = npt.NDArray[np.int64]
+Levels = npt.NDArray[np.float64]
 
 STEP = 4
 """Grey levels by which a cell must be brighter than the next for its bit to be set. Without it,
@@ -88,22 +89,25 @@ class _Looks:
     hashes: Keys
     shapes: npt.NDArray[np.float32]
     """`(n, d)` thumbnails without their mean, divided by their contrast."""
-    mean: npt.NDArray[np.float64]
-    contrast: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float32]
+    """`(n, rows)` means of the shapes' rows."""
+    mean: Levels
+    contrast: Levels
     """Root mean square of a thumbnail without its mean."""
 
 
 def _near(pictures: Pictures) -> Pairs:
     """`(m, 2)` places i < j of near copies among pictures that all differ, in no order."""
+    if not len(pictures):
+        return np.empty((0, 2), dtype=np.int64)
     looks = _looks(pictures)
     vivid = np.flatnonzero(looks.contrast >= FAINT)
     found = [np.empty(0, dtype=np.int64)]
     for pairs in _candidates(looks.hashes[vivid]):
-        alike = vivid[pairs]
-        alike = np.sort(alike[_agree(looks, alike)], axis=1)
+        alike = np.sort(_agree(looks, vivid[pairs]), axis=1)
         found.append(np.unique(alike[:, 0] * len(pictures) + alike[:, 1]))
     codes = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(codes, max(len(pictures), 1)), axis=1)
+    return np.stack(np.divmod(codes, len(pictures)), axis=1)
 
 
 def _candidates(hashes: Keys) -> Iterator[Pairs]:
@@ -118,39 +122,52 @@ def _candidates(hashes: Keys) -> Iterator[Pairs]:
             yield np.stack([left[close], right[close]], axis=1)
 
 
-def _agree(looks: _Looks, pairs: Pairs) -> npt.NDArray[np.bool_]:
-    """`(m,)`: whether the two pictures of each of `(m, 2)` pairs are near copies."""
+def _agree(looks: _Looks, pairs: Pairs) -> Pairs:
+    """Those of `(m, 2)` pairs that are near copies."""
     means, contrasts = looks.mean[pairs], looks.contrast[pairs]
-    agree = (np.abs(means[:, 0] - means[:, 1]) <= SHIFT) & (
-        contrasts.max(axis=1) <= GAIN * contrasts.min(axis=1)
-    )
+    shifted = np.abs(means[:, 0] - means[:, 1]) > SHIFT
+    pairs = pairs[~shifted & (contrasts.max(axis=1) <= GAIN * contrasts.min(axis=1))]
+    # Means of rows differ by no more than their cells: most pairs need no closer look.
+    noise, _ = _apart(looks.rows, looks.contrast, pairs)
+    pairs = pairs[noise <= NOISE]
+    noise, detail = _apart(looks.shapes, looks.contrast, pairs)
+    return pairs[(noise <= NOISE) & (detail <= DETAIL)]
+
+
+def _apart(
+    shapes: npt.NDArray[np.float32], contrast: Levels, pairs: Pairs
+) -> tuple[Levels, npt.NDArray[np.float32]]:
+    """`(m,)` differences of shapes: the mean in grey levels, the root mean square in contrasts."""
+    noise, detail = np.empty(len(pairs)), np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), _CHUNK):
         part = slice(start, start + _CHUNK)
         left, right = pairs[part].T
-        apart = looks.shapes[left] - looks.shapes[right]
-        noise = np.abs(apart).mean(axis=1) * np.sqrt(contrasts[part].prod(axis=1))
-        agree[part] &= (noise <= NOISE) & (np.square(apart).mean(axis=1) <= DETAIL**2)
-    return agree
+        apart = shapes[left] - shapes[right]
+        detail[part] = np.sqrt(np.square(apart).mean(axis=1))
+        noise[part] = np.abs(apart).mean(axis=1) * np.sqrt(contrast[left] * contrast[right])
+    return noise, detail
 
 
 def _looks(pictures: Pictures) -> _Looks:
     parts = [
         _looks_of(_levels(pictures[start : start + _CHUNK]))
-        for start in range(0, max(len(pictures), 1), _CHUNK)
+        for start in range(0, len(pictures), _CHUNK)
     ]
     return _Looks(
         np.concatenate([part.hashes for part in parts]),
         np.concatenate([part.shapes for part in parts]),
+        np.concatenate([part.rows for part in parts]),
         np.concatenate([part.mean for part in parts]),
         np.concatenate([part.contrast for part in parts]),
     )
 
 
-def _looks_of(levels: npt.NDArray[np.float64]) -> _Looks:
+def _looks_of(levels: Levels) -> _Looks:
     """Of `(n, h, w, c)` whole numbers from 0 to 255."""
     count, height, width, channels = levels.shape
     # Colours stay apart: the same thing in another colour is no copy.
-    thumbs = _shrink(levels, min(SIDE, height), min(SIDE, width)).reshape(count, -1)
+    rows = min(SIDE, height)
+    thumbs = _shrink(levels, rows, min(SIDE, width)).reshape(count, -1)
     mean = thumbs.mean(axis=1)
     centred = thumbs - mean[:, None]
     contrast = np.sqrt(np.square(centred).mean(axis=1))
@@ -162,33 +179,37 @@ def _looks_of(levels: npt.NDArray[np.float64]) -> _Looks:
     # Bits of one rotation come from all over the picture: the corners often are mere ground.
     spread = steps.reshape(count, 8, 8).transpose(0, 2, 1).reshape(count, 64)
     hashes = np.packbits(spread, axis=1).view(np.uint64)[:, 0]
-    return _Looks(hashes, shapes, mean, contrast)
+    lines = shapes.reshape(count, rows, -1).mean(axis=2)
+    return _Looks(hashes, shapes, lines, mean, contrast)
 
 
-def _levels(pictures: Pictures) -> npt.NDArray[np.float64]:
+def _levels(pictures: Pictures) -> Levels:
     """Grey levels; real numbers are spread over them by each picture's own range."""
-    numbers = pictures.astype(np.float64)
+    numbers: Levels = pictures.astype(np.float64)
     if pictures.dtype == np.uint8:
         return numbers
     axes = (1, 2, 3)
     lowest = numbers.min(axis=axes, keepdims=True)
     width = numbers.max(axis=axes, keepdims=True) - lowest
-    return np.round((numbers - lowest) / np.where(width > 0, width, 1) * 255)
+    spread: Levels = np.round((numbers - lowest) / np.where(width > 0, width, 1) * 255)
+    return spread
 
 
-def _shrink(levels: npt.NDArray[np.float64], rows: int, columns: int) -> npt.NDArray[np.float64]:
+def _shrink(levels: Levels, rows: int, columns: int) -> Levels:
     """`(n, rows, columns, c)` means over the areas of the cells."""
     height, width = levels.shape[1:3]
     planes = np.moveaxis(levels, 3, 1)
     sums = _overlaps(height, rows) @ planes @ _overlaps(width, columns).T
-    return np.moveaxis(sums, 1, 3) / (height * width)
+    means: Levels = np.moveaxis(sums, 1, 3) / (height * width)
+    return means
 
 
-def _overlaps(size: int, cells: int) -> npt.NDArray[np.float64]:
+def _overlaps(size: int, cells: int) -> Levels:
     """`(cells, size)`: how much of each pixel lies in each cell, in whole parts of a pixel."""
     cell, pixel = np.arange(cells)[:, None], np.arange(size)[None, :]
     ends = np.minimum((cell + 1) * size, (pixel + 1) * cells)
-    return np.maximum(ends - np.maximum(cell * size, pixel * cells), 0).astype(np.float64)
+    shared: Levels = np.maximum(ends - np.maximum(cell * size, pixel * cells), 0).astype(np.float64)
+    return shared
 
 
 def _content(pictures: Pictures) -> Keys:

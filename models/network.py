@@ -1,25 +1,42 @@
 """The networks that are trained: encoded values in, logits out."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 
+from models import layers, text_layers
+from models.layout import Layout, TextLayout
 from models.settings import NetworkSpec
+from models.target import Target
 
 LOGITS = "logits"
 """Name of the last layer; all layers before it are the trunk."""
 SMALLEST = 4
 """Pictures are halved while both sides have at least this many points."""
+POSITIONS = 64
+"""Of more positions that are left of a picture, only the means go on: every position would have
+weights of its own."""
+WINDOWS = (3, 4, 5)
+"""Words that a convolution over a text sees at once; one convolution each."""
+HEADS = 2
+"""Of attention, where the vectors' size is even."""
 
 
-def build(shape: Sequence[int], outputs: int, spec: NetworkSpec, seed: int) -> keras.Model:
-    """The model "network": `shape` `(d,)` or `(h, w, c)` float32 to `outputs` logits.
+def build(
+    shape: Sequence[int], outputs: int, spec: NetworkSpec, seed: int, layout: Layout | None = None
+) -> keras.Model:
+    """The model "network": `shape` `(d,)` or `(h, w, c)` float32 to `outputs` numbers.
 
     Tables get `depth` dense blocks of `width` units; pictures `depth` 3x3 convolutions with
     `width` filters, each followed by max pooling as long as there is something to halve. A block
-    is linear, normalised if wished, rectified, pooled, dropped out.
+    is linear, normalised if wished, rectified, pooled, dropped out. What is left of a picture
+    goes on as it is or, where that is much, as a mean for each filter.
+
+    Of a table with texts, `layout` tells the columns apart. Each text becomes one vector, in the
+    way `spec.text` names, beside the other columns and in front of the dense blocks.
 
     Weights and dropout follow from `seed` alone. Keras would draw a seed for each of them from
     Python's global generator, which other threads of a process also draw from: the web socket of
@@ -27,11 +44,13 @@ def build(shape: Sequence[int], outputs: int, spec: NetworkSpec, seed: int) -> k
     """
     seeds = _Seeds(seed)
     encoded = keras.Input(tuple(shape), name="input")
-    hidden = encoded
+    hidden = _read(encoded, layout, spec, seeds) if layout and layout.texts else encoded
     for place in range(spec.depth):
         hidden = _block(hidden, spec, place, seeds)
     if len(shape) > 1:
-        hidden = keras.layers.Flatten(name="flatten")(hidden)
+        large = prod(hidden.shape[1:3]) > POSITIONS
+        pooling = keras.layers.GlobalAveragePooling2D(name="average")
+        hidden = (pooling if large else keras.layers.Flatten(name="flatten"))(hidden)
     logits = keras.layers.Dense(
         outputs,
         kernel_initializer=keras.initializers.GlorotUniform(seeds.draw()),
@@ -77,6 +96,96 @@ def _block(hidden: Any, spec: NetworkSpec, place: int, seeds: _Seeds) -> Any:
     return hidden
 
 
+def _read(encoded: Any, layout: Layout, spec: NetworkSpec, seeds: _Seeds) -> Any:
+    """The dense columns and a vector for each text, side by side."""
+    parts = []
+    if layout.dense:
+        parts.append(text_layers.Columns(0, layout.dense, places=False, name="dense")(encoded))
+    for number, (text, start) in enumerate(zip(layout.texts, layout.starts, strict=True)):
+        name = f"text_{number}"
+        places = text_layers.Columns(start, start + text.length, places=True, name=f"{name}_words")(
+            encoded
+        )
+        vector = _text(places, text, spec, seeds, name)
+        if spec.dropout:
+            dropout = keras.layers.Dropout(spec.dropout, seed=seeds.draw(), name=f"{name}_dropout")
+            vector = dropout(vector)
+        parts.append(vector)
+    return keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
+
+
+def _text(places: Any, text: TextLayout, spec: NetworkSpec, seeds: _Seeds, name: str) -> Any:
+    """`(n, length)` int32 places of words to one vector a text, `(n, d)`."""
+    vectors = keras.layers.Embedding(
+        text.places,
+        spec.embedding,
+        embeddings_initializer=keras.initializers.RandomUniform(seed=seeds.draw()),
+        name=f"{name}_embedding",
+    )(places)
+    if spec.text == "convolution":
+        return _convolved(vectors, places, spec, seeds, name)
+    if spec.text == "transformer":
+        vectors = _attended(vectors, places, spec, seeds, name)
+        return text_layers.Mean(name=f"{name}_mean")(vectors, places)
+    mean = text_layers.Mean(name=f"{name}_mean")(vectors, places)
+    largest = text_layers.Largest(name=f"{name}_largest")(vectors, places)
+    return keras.layers.Concatenate(name=f"{name}_pooled")([mean, largest])
+
+
+def _convolved(vectors: Any, places: Any, spec: NetworkSpec, seeds: _Seeds, name: str) -> Any:
+    """The strongest answer of each filter anywhere in the text.
+
+    Kim, "Convolutional neural networks for sentence classification", EMNLP 2014.
+    """
+    shown = text_layers.Hide(name=f"{name}_shown")(vectors, places)
+    strongest = []
+    for window in WINDOWS:
+        filters = keras.layers.Conv1D(
+            spec.width,
+            window,
+            padding="same",
+            activation="relu",
+            kernel_initializer=keras.initializers.GlorotUniform(seeds.draw()),
+            kernel_regularizer=_penalty(spec),
+            name=f"{name}_conv_{window}",
+        )
+        largest = keras.layers.GlobalMaxPooling1D(name=f"{name}_largest_{window}")
+        strongest.append(largest(filters(shown)))
+    return keras.layers.Concatenate(name=f"{name}_pooled")(strongest)
+
+
+def _attended(vectors: Any, places: Any, spec: NetworkSpec, seeds: _Seeds, name: str) -> Any:
+    """One block of a transformer, normalised in front of each half, with learned positions.
+
+    Xiong et al., "On layer normalization in the transformer architecture", ICML 2020.
+    """
+    width = spec.embedding
+
+    def linear(units: int, part: str, activation: str | None = None) -> Any:
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seeds.draw()),
+            kernel_regularizer=_penalty(spec),
+            name=f"{name}_{part}",
+        )
+
+    def norm(part: str) -> Any:
+        return keras.layers.LayerNormalization(name=f"{name}_{part}_norm")
+
+    def add(part: str, *terms: Any) -> Any:
+        return keras.layers.Add(name=f"{name}_{part}_sum")(list(terms))
+
+    placed = text_layers.Positions(seeds.draw(), name=f"{name}_positions")(vectors)
+    seen = norm("attention")(placed)
+    three = [linear(width, part)(seen) for part in ("queries", "keys", "values")]
+    attend = text_layers.Attend(1 if width % HEADS else HEADS, name=f"{name}_attention")
+    mixed = linear(width, "mixed")(attend(*three, places))
+    attended = add("attention", placed, mixed)
+    wide = linear(2 * width, "wide", "relu")(norm("wide")(attended))
+    return norm("last")(add("wide", attended, linear(width, "narrow")(wide)))
+
+
 def _penalty(spec: NetworkSpec) -> Any:
     return keras.regularizers.L2(spec.l2) if spec.l2 else None
 
@@ -86,8 +195,8 @@ def trunk(network: keras.Model) -> list[Any]:
     return [layer for layer in network.layers if layer.name != LOGITS]
 
 
-def assemble(encoder: keras.Model, network: keras.Model) -> keras.Model:
-    """The whole model: raw features by name to class probabilities.
+def assemble(encoder: keras.Model, network: keras.Model, target: Target) -> keras.Model:
+    """The whole model: raw features by name to predictions, as `Target.decode` gives them.
 
     Its parts are found again as `get_layer("encoder")` and `get_layer("network")`.
     """
@@ -95,9 +204,17 @@ def assemble(encoder: keras.Model, network: keras.Model) -> keras.Model:
         value.name: keras.Input(value.shape[1:], dtype=value.dtype, name=value.name)
         for value in encoder.inputs
     }
-    logits = clean(network)(encoder(inputs))
-    probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(inputs, probabilities, name="fettle")
+    outputs = clean(network)(encoder(inputs))
+    return keras.Model(inputs, _last(target)(outputs), name="fettle")
+
+
+def _last(target: Target) -> Any:
+    if target.task == "classification":
+        return keras.layers.Softmax(name="probabilities")
+    if target.task == "multilabel":
+        return keras.layers.Activation("sigmoid", name="probabilities")
+    quantities = [quantity.model_dump(mode="json") for quantity in target.quantities]
+    return layers.Quantities(quantities, name="quantities")
 
 
 def clean(network: keras.Model) -> keras.Model:

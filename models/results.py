@@ -8,7 +8,10 @@ import numpy as np
 
 from models.candidate import Candidate, Record, Trained
 from models.curves import Epoch
+from models.examples import Development
+from models.objective import plain_figures
 from models.training import Run
+from models.weighted import even
 from pipeline.errors import FettleError
 
 if TYPE_CHECKING:
@@ -52,28 +55,22 @@ def gather(
     stage: str,
     summary: str,
     settings: Mapping[str, Any],
+    development: Development,
     before: Sequence[Run] = (),
 ) -> None:
     """Write a candidate from its runs, whose models lie in its folder as `seed-N.keras`.
 
-    Keeps the model of the seed with the lowest validation log loss and removes the others.
+    Keeps the model of the seed with the lowest validation loss and removes the others.
     `before` are runs that led to it, trials or a source task: they are in fits.csv and in the
     record's counts, but in neither the means nor the predictions.
     Raises FettleError where a run diverged: a mean over the others would be too good.
     """
     _check(runs, stage, settings)
-    best = min(runs, key=lambda run: run.log_loss)
-    out.model.write_probabilities(np.stack([run.probabilities for run in runs]))
+    best = min(runs, key=lambda run: run.loss)
+    out.model.write_predictions(np.stack([run.predictions for run in runs]))
     out.model.fits.write(_fits([*before, *runs]))
     out.curves.write(_curves(runs))
-    out.metrics.write(
-        {
-            "validation": {
-                "accuracy": _mean([run.accuracy for run in runs]),
-                "log_loss": _mean([run.log_loss for run in runs]),
-            }
-        }
-    )
+    out.metrics.write({"validation": _figures(runs, development)})
     every = [*before, *runs]
     out.model.write_record(
         Record(
@@ -108,9 +105,21 @@ def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None
             )
 
 
-def _mean(values: Sequence[float]) -> float:
+def _figures(runs: Sequence[Run], development: Development) -> dict[str, float]:
+    """Means over the runs; without what cannot be told from these examples."""
+    truth, weights = development.truth("validation")
+    counted = even(len(truth)) if weights is None else weights[np.newaxis].astype(np.float64)
+    figures = {
+        name: float(np.mean([figure(run.predictions, truth, counted)[0] for run in runs]))
+        for name, figure in plain_figures(development.target().task).items()
+    }
+    known = {name: _rounded(value) for name, value in figures.items() if not np.isnan(value)}
+    return {**known, "loss": _rounded(float(np.mean([run.loss for run in runs])))}
+
+
+def _rounded(value: float) -> float:
     """Seven digits: what a mean of float32 figures holds, and readable in a diff."""
-    return float(f"{float(np.mean(values)):.7g}")
+    return float(f"{value:.7g}")
 
 
 def _fits(runs: Sequence[Run]) -> "pd.DataFrame":

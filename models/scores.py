@@ -1,4 +1,4 @@
-"""Accuracy and log loss of class probabilities, in NumPy."""
+"""Probabilities from logits, and what each costs, in NumPy."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,21 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return values
 
 
-def accuracy(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:
-    """The fraction of `(n,)` codes to which `(n, classes)` gives the highest value."""
-    return float((probabilities.argmax(axis=1) == codes).mean())
-
-
-def log_loss(probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]) -> float:
-    """The mean of -log of the probability that `(n, classes)` gives to each of `(n,)` codes."""
+def log_losses(
+    probabilities: npt.NDArray[np.floating], codes: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """-log of the probability that `(n, classes)` gives to each of `(n,)` codes, `(n,)`."""
     true = probabilities[np.arange(len(codes)), codes].astype(np.float64)
-    return float(-np.log(np.maximum(true, SMALLEST)).mean())
+    losses: npt.NDArray[np.float64] = -np.log(np.maximum(true, SMALLEST))
+    return losses
+
+
+def binary_log_losses(
+    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """-log of the probability given to what each of `(n, k)` labels is, `(n, k)`."""
+    given = np.where(truth > 0.5, probabilities, 1 - probabilities.astype(np.float64))
+    return -np.log(np.maximum(given.astype(np.float64), SMALLEST))
 
 
 def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """What a network looks like and how it is trained, as values: typed, frozen, free of Keras."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -19,6 +19,11 @@ Width = Annotated[int, Field(gt=0, le=4096)]
 """Units of a dense layer, or filters of a convolution."""
 Depth = Annotated[int, Field(gt=0, le=16)]
 """Blocks before the last layer."""
+Embedding = Annotated[int, Field(gt=0, le=1024)]
+"""Numbers that stand for a word."""
+Text = Literal["pool", "convolution", "transformer"]
+"""How the words of a text become one vector: mean and largest of each number; convolutions over
+3, 4 and 5 words; or attention between all words."""
 Rate = Annotated[float, Field(gt=0, le=1)]
 """Adam's learning rate."""
 BatchSize = Annotated[int, Field(gt=0, le=65536)]
@@ -47,11 +52,23 @@ class NetworkSpec(_Settings):
     l2: float = Field(ge=0, le=1)
     """Weight of the squared kernels in the loss."""
     batch_norm: bool
+    text: Text
+    """Read by networks with texts only."""
+    embedding: Embedding
+    """Likewise."""
 
     @classmethod
-    def plain(cls, width: int, depth: int) -> Self:
+    def plain(cls, width: int, depth: int, text: Text, embedding: int) -> Self:
         """A network without any regularisation."""
-        return cls(width=width, depth=depth, dropout=0.0, l2=0.0, batch_norm=False)
+        return cls(
+            width=width,
+            depth=depth,
+            dropout=0.0,
+            l2=0.0,
+            batch_norm=False,
+            text=text,
+            embedding=embedding,
+        )
 
 
 class FitSettings(_Settings):

@@ -1,25 +1,28 @@
-"""Source tasks for transfer: digits drawn from fonts, and masked features of the table itself."""
+"""Source tasks for transfer: drawn digits, turned pictures, masked features of the table itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from models import curves, determinism, training
+from models import curves, determinism, sample, training
 from models.curves import Line
-from models.examples import Development, Examples
+from models.examples import Development, Examples, Known, Schema
+from models.layout import PADDING, RESERVED, UNKNOWN, Layout
+from models.rows import IN_MEMORY_BYTES, Rows
 from models.settings import FitSettings, NetworkSpec
 
 if TYPE_CHECKING:
     import keras
     from PIL import ImageFont
 
-    from models.fit import Array, Fitted, Objective
+    from models.criterion import Criterion
+    from models.fit import Array, Fitted
 
-Source = Literal["fonts", "masked"]
+Source = Literal["fonts", "rotated", "masked"]
 
 FAMILIES = ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmb10", "cmr10", "cmss10", "cmtt10")
 """Beginnings of the names of matplotlib's fonts that have digits; the others have symbols."""
@@ -30,6 +33,18 @@ DETAIL = 4
 FILL = 1.3
 """A font's size over the picture's side: a digit is about 0.73 of the size high, and pictures of
 single digits are usually cut close to the ink."""
+SEEN = 10_000
+"""Pictures by which ink is told from ground, at the most."""
+WORDS = 512
+"""Of each text column the most frequent words, which are guessed where they were hidden."""
+
+
+def offered(schema: Schema) -> tuple[Source, ...]:
+    """The source tasks that suit the data, the usual one first."""
+    if schema.kind == "table":
+        return ("masked",)
+    # Digits are drawn in grey; a colour picture's trunk would learn that all channels are one.
+    return ("fonts", "rotated") if schema.shape[-1] == 1 else ("rotated",)
 
 
 def fonts() -> list[Path]:
@@ -120,31 +135,111 @@ def bright_ink(pictures: npt.NDArray[np.float32]) -> bool:
     return bool(pictures[:, border].mean() < pictures.mean())
 
 
-def swapped(train: Examples, fraction: float, seed: int) -> Examples:
-    """The examples with a fraction of each column's values taken from other rows.
+def turns(shape: Sequence[int]) -> tuple[int, ...]:
+    """The quarter turns that pictures of this shape `(h, w, c)` can make and keep it."""
+    return (0, 1, 2, 3) if shape[0] == shape[1] else (0, 2)
+
+
+def turned(
+    pictures: Rows, most: int, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """At most `most` turned pictures `(m, h, w, c)` and which of `turns` each made, `(m,)` int32.
+
+    Every picture in every turn, or some of them, drawn from `seed`. To tell how a picture was
+    turned is to know what it shows: Gidaris et al., "Unsupervised representation learning by
+    predicting image rotations", ICLR 2018.
+    """
+    possible = turns(pictures.shape[1:])
+    chosen = sample.spread(len(pictures) * len(possible), most, seed)
+    places, codes = chosen // len(possible), (chosen % len(possible)).astype(np.int32)
+    distinct, inverse = np.unique(places, return_inverse=True)
+    shown = sample.taken(pictures, distinct)[inverse]
+    for code, quarters in enumerate(possible):
+        own = codes == code
+        shown[own] = np.rot90(shown[own], quarters, axes=(1, 2))
+    return shown, codes
+
+
+def swapped(train: Examples, names: Sequence[str], fraction: float, seed: int) -> Examples:
+    """The examples with a fraction of the values of each named column taken from other rows.
 
     Every value stays one that its column has, unlike with zeros or noise: "swap noise", as in
     Yoon et al., "VIME", NeurIPS 2020.
     """
     generator = np.random.default_rng(seed)
-    features = {}
-    for name, values in train.features.items():
+    features = dict(train.features)
+    for name in names:
+        values = train.features[name]
         taken = generator.random(len(values)) < fraction
         other = values[generator.integers(len(values), size=len(values))]
         features[name] = np.where(taken, other, values)
-    return Examples(features, train.labels, train.rows)
+    return Examples(features, train.targets, train.rows, train.weights)
 
 
-def reconstruction() -> "Objective":
-    """Squared error between the true encoded values and those guessed from swapped ones."""
+def hidden(
+    encoded: npt.NDArray[np.float32], layout: Layout, fraction: float, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """An encoded table with a fraction of its texts' words made unknown, and which ones were.
+
+    The latter is `(n, guessed(layout))` float32, 1 where one of a text's most frequent words was
+    hidden. As in Devlin et al., "BERT", NAACL 2019, but that the words are guessed all at once.
+    """
+    generator = np.random.default_rng(seed)
+    inputs, told = encoded.copy(), []
+    for text, start, count in zip(layout.texts, layout.starts, _frequent(layout), strict=True):
+        words = inputs[:, start : start + text.length]
+        taken = (generator.random(words.shape) < fraction) & (words != PADDING)
+        frequent = taken & (words >= RESERVED) & (words < RESERVED + count)
+        texts, positions = np.nonzero(frequent)
+        found = np.zeros((len(words), count), dtype=np.float32)
+        found[texts, words[texts, positions].astype(np.int64) - RESERVED] = 1
+        words[taken] = UNKNOWN
+        told.append(found)
+    return inputs, np.concatenate(told or [np.zeros((len(encoded), 0), np.float32)], axis=1)
+
+
+def _frequent(layout: Layout) -> list[int]:
+    """How many words of each text are guessed."""
+    return [min(WORDS, len(text.vocabulary)) for text in layout.texts]
+
+
+def guessed(layout: Layout) -> int:
+    """How many words are guessed over all texts."""
+    return sum(_frequent(layout))
+
+
+def restoration(dense: int) -> "Criterion":
+    """How far what was swapped and hidden is put right.
+
+    Squared error over the first `dense` columns, the encoded values, and binary cross-entropy over
+    the others, the words hidden; each a mean over its columns, and their sum.
+    """
     import keras
 
-    from models import fit
+    from models import scores
+    from models.criterion import Criterion
 
-    def squared(targets: "Array", outputs: "Array") -> tuple[float, None]:
-        return float(np.mean((targets - outputs) ** 2)), None
+    def loss(codes: Any, outputs: Any) -> Any:
+        terms = []
+        if dense:
+            terms.append(keras.losses.mean_squared_error(codes[:, :dense], outputs[:, :dense]))
+        if dense < outputs.shape[1]:
+            words = (codes[:, dense:], outputs[:, dense:])
+            terms.append(keras.losses.binary_crossentropy(*words, from_logits=True))
+        return sum(terms)
 
-    return fit.Objective(keras.losses.mean_squared_error, None, squared)
+    def measure(
+        codes: "Array", outputs: "Array", weights: "Array | None" = None
+    ) -> tuple[float, None]:
+        found = 0.0
+        if dense:
+            found += float(np.mean((codes[:, :dense] - outputs[:, :dense]) ** 2))
+        if dense < outputs.shape[1]:
+            words = scores.sigmoid(outputs[:, dense:])
+            found += float(scores.binary_log_losses(words, codes[:, dense:]).mean())
+        return found, None
+
+    return Criterion(loss, None, measure)
 
 
 @dataclass(frozen=True)
@@ -158,9 +253,10 @@ class SourceRun:
     spec: NetworkSpec
     settings: FitSettings
     pictures: int
-    """How many digits are drawn, for `fonts`; a fifth more are drawn to validate."""
+    """How many digits are drawn, for `fonts`, or pictures turned at the most, for `rotated`; a
+    fifth more are for validation."""
     swap: float
-    """Fraction of values swapped, for `masked`."""
+    """Fraction of values swapped and of words hidden, for `masked`."""
     seed: int
     name: str
 
@@ -180,9 +276,9 @@ def pretrain(item: SourceRun) -> SourceResult:
     data = training.encoded(item.development)
     from models import archive, fit, network
 
-    task = _fonts(item, data) if item.source == "fonts" else _masked(item, data)
+    task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[item.source](item, data)
     determinism.start(item.seed)
-    built = network.build(data.shape, task.outputs, item.spec, item.seed)
+    built = network.build(data.shape, task.outputs, item.spec, item.seed, data.layout)
     fitted = fit.fit(
         built,
         task.train,
@@ -190,7 +286,7 @@ def pretrain(item: SourceRun) -> SourceResult:
         item.settings,
         item.seed,
         name=item.name,
-        objective=task.objective,
+        criterion=task.criterion,
     )
     archive.save(network.clean(built), Path(item.model))
     [lines] = curves.lines([("source", fitted.epochs)], item.seed)
@@ -199,39 +295,67 @@ def pretrain(item: SourceRun) -> SourceResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """A source task: pairs of inputs and targets, how many outputs, what is minimised."""
+    """A source task: pairs of inputs and codes, how many outputs, what is minimised."""
 
     train: "tuple[Array, Array]"
     validation: "tuple[Array, Array]"
     outputs: int
-    objective: "Objective"
+    criterion: "Criterion"
+
+
+def _unseen(pictures: int) -> int:
+    return max(10, pictures // 5)
 
 
 def _fonts(item: SourceRun, data: training.Encoded) -> _Task:
-    from models import fit
+    from models.criterion import CLASSIFY
 
-    bright = bright_ink(data.train)
+    bright = bright_ink(sample.taken(data.train, sample.spread(len(data.train), SEEN, item.seed)))
     train = digits(item.pictures, data.shape, bright=bright, seed=item.seed)
-    unseen = max(10, item.pictures // 5)
-    validation = digits(unseen, data.shape, bright=bright, seed=item.seed + 1)
-    return _Task(train, validation, 10, fit.CLASSIFY)
+    validation = digits(_unseen(item.pictures), data.shape, bright=bright, seed=item.seed + 1)
+    return _Task(train, validation, 10, CLASSIFY)
+
+
+def _rotated(item: SourceRun, data: training.Encoded) -> _Task:
+    from models.criterion import CLASSIFY
+
+    return _Task(
+        turned(data.train, item.pictures, item.seed),
+        turned(data.validation, _unseen(item.pictures), item.seed + 1),
+        len(turns(data.shape)),
+        CLASSIFY,
+    )
 
 
 def _masked(item: SourceRun, data: training.Encoded) -> _Task:
+    dense = data.layout.dense
+    return _Task(
+        _restored(item, data, "train", item.seed),
+        _restored(item, data, "validation", item.seed + 1),
+        dense + guessed(data.layout),
+        restoration(dense),
+    )
+
+
+def _restored(
+    item: SourceRun, data: training.Encoded, part: Known, seed: int
+) -> "tuple[Array, Array]":
+    """Masked rows of a part and what they were, evenly taken if all would not fit in memory."""
     from models import encode
 
-    development = Development(Path(item.development))
-    encoder = data.encoder()
-
-    def swap(examples: Examples, seed: int) -> "Array":
-        return encode.run(encoder, swapped(examples, item.swap, seed))
-
-    return _Task(
-        (swap(development.train(), item.seed), data.train),
-        (swap(development.validation(), item.seed + 1), data.validation),
-        data.shape[0],
-        reconstruction(),
-    )
+    encoder, layout = data.encoder(), data.layout
+    names = [column.name for column in data.schema.columns if column.type != "text"]
+    rows = data.train if part == "train" else data.validation
+    step = -(-len(rows) * (data.shape[0] + layout.dense + guessed(layout)) * 4 // IN_MEMORY_BYTES)
+    inputs, codes = [], []
+    for number, block in enumerate(Development(Path(item.development)).blocks(part)):
+        taken = block.take(np.arange(0, len(block), max(1, step)))
+        own = seed + 1000 * number
+        values = encode.run(encoder, swapped(taken, names, item.swap, own))
+        masked, words = hidden(values, layout, item.swap, own)
+        inputs.append(masked)
+        codes.append(np.concatenate([encode.run(encoder, taken)[:, : layout.dense], words], axis=1))
+    return np.concatenate(inputs), np.concatenate(codes)
 
 
 @dataclass(frozen=True)
@@ -254,7 +378,7 @@ def transfer(item: TransferRun) -> training.Run:
     def tune(built: "keras.Model", data: training.Encoded) -> "Sequence[tuple[str, Fitted]]":
         import keras
 
-        from models import archive, fit, network
+        from models import archive, network
 
         carry(archive.load(Path(item.source)), built)
         layers = network.trunk(built)
@@ -263,15 +387,8 @@ def transfer(item: TransferRun) -> training.Run:
             for layer in layers:
                 normalises = isinstance(layer, keras.layers.BatchNormalization)
                 layer.trainable = phase == "unfrozen" and not normalises
-            fitted = fit.fit(
-                built,
-                (data.train, data.train_codes),
-                (data.validation, data.validation_codes),
-                settings,
-                item.seed,
-                name=f"{item.name} {phase}",
-            )
-            phases.append((phase, fitted))
+            name = f"{item.name} {phase}"
+            phases.append((phase, training.fit_to_target(built, data, settings, item.seed, name)))
         # The saved model says nothing of phases: later stages may train all of it.
         for layer in layers:
             layer.trainable = True

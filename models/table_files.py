@@ -4,7 +4,7 @@ Text is read as text. Parquet and Feather keep the types they store, but for poi
 become ISO text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +36,16 @@ def parts(folder: Path) -> list[Path]:
     )
     if not found:
         raise InputError(
-            f"{folder}: the folder has no {PART} file directly in it. "
-            f"Give a file, or a folder of {PART} parts."
+            f"{folder}: the folder has no {PART} file directly in it, nor files named by parts, "
+            f"such as train.csv and test.csv. Give a file, or a folder of one of these kinds."
         )
     return found
 
 
-def read_folder(folder: Path) -> "pd.DataFrame":
-    """The rows of all parts; raises InputError where their columns differ."""
+def stacked(frames: Sequence["pd.DataFrame"], paths: Sequence[Path]) -> "pd.DataFrame":
+    """The rows of all files of a folder; raises InputError where their columns differ."""
     import pandas as pd
 
-    paths = parts(folder)
-    frames = [read_parquet(path) for path in paths]
     for path, frame in zip(paths[1:], frames[1:], strict=True):
         _require_same_columns(frame, path, frames[0], paths[0])
     # Without the empty ones: they hold no value, but their types would change those of others.
@@ -96,17 +94,11 @@ TABLE_ENDINGS = tuple(READERS)
 
 
 def _arrow(path: Path, kind: str, read: Callable[[bytes], Any]) -> "pd.DataFrame":
-    import pandas as pd
-
     raw = path.read_bytes()
     # pyarrow raises errors of any class for damaged bytes (OSError, KeyError, MemoryError among
     # them). The file itself has been read, so whatever comes is about what it holds.
     try:
-        table = read(raw)
-        # Else damaged offsets would crash the process later on.
-        table.validate(full=True)
-        names = distinct(table.column_names, path)
-        columns = [_series(column, path, name) for name, column in zip(names, table, strict=True)]
+        return as_frame(read(raw), path)
     except InputError:
         raise
     except Exception as error:
@@ -114,6 +106,19 @@ def _arrow(path: Path, kind: str, read: Callable[[bytes], Any]) -> "pd.DataFrame
         raise InputError(
             f"{path}: not a readable {kind} file: {said}. Is it whole? Write or fetch it again."
         ) from None
+
+
+def as_frame(table: Any, path: Path) -> "pd.DataFrame":
+    """Arrow's table or batch of rows as cells; raises InputError for columns that hold no cells,
+    and Arrow's own errors for damaged ones."""
+    import pandas as pd
+
+    # Else damaged offsets would crash the process later on.
+    table.validate(full=True)
+    names = distinct(table.schema.names, path)
+    columns = [
+        _series(column, path, name) for name, column in zip(names, table.columns, strict=True)
+    ]
     return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 
@@ -142,11 +147,11 @@ def _require_same_columns(
         if name not in frame.columns:
             raise InputError(
                 f"{path}: there is no column {name!r}, which {first_path.name} has. "
-                "All parts need the same columns."
+                "All files need the same columns."
             )
     for name in frame.columns:
         if name not in first.columns:
             raise InputError(
                 f"{path}: the column {name!r} is not in {first_path.name}. "
-                "All parts need the same columns."
+                "All files need the same columns."
             )

@@ -4,6 +4,7 @@ Every cell is text, as it stands in the file: what it means is decided later, by
 `models.tables.infer` and params.yaml.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -14,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from models.table_quick import quick_frame
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,14 +32,22 @@ def read_delimited(path: Path) -> "pd.DataFrame":
 
     Raises InputError, naming the line, where rows differ in length or a quote is left open.
     """
-    text = _text(path)
+    raw = _bytes(path)
+    encoding = _encoding(raw, path)
+    text = _as_text(raw, encoding)
     delimiter = _delimiter(text)
     numbered = _rows(text, delimiter, path)
     _, header = next(numbered, (0, []))
     if not header:
         raise _empty(path)
+    names = distinct(header, path)
+    utf8 = encoding == "utf-8-sig"
+    bare = raw.removeprefix(codecs.BOM_UTF8) if utf8 else raw.decode(encoding).encode()
+    frame = quick_frame(bare, delimiter, header, names)
+    if frame is not None:
+        return frame
     rows = [_of_length(len(header), line, row, path) for line, row in numbered]
-    return _frame(header, list(zip(*rows, strict=True)) or [()] * len(header), path)
+    return _frame(names, list(zip(*rows, strict=True)) or [()] * len(header), path)
 
 
 def read_json_lines(path: Path) -> "pd.DataFrame":
@@ -53,7 +63,7 @@ def read_json_lines(path: Path) -> "pd.DataFrame":
     return _frame(names, [[record.get(name) for record in records] for name in names], path)
 
 
-def distinct(names: Sequence[str], path: Path) -> list[str]:
+def distinct(names: Sequence[str], path: Path | str) -> list[str]:
     """The names, stripped; raises InputError where two are equal then."""
     stripped = [str(name).strip() for name in names]
     twice = next((name for place, name in enumerate(stripped) if name in stripped[:place]), None)
@@ -76,15 +86,24 @@ def _empty(path: Path) -> InputError:
 
 
 def _text(path: Path) -> TextIO:
+    raw = _bytes(path)
+    return _as_text(raw, _encoding(raw, path))
+
+
+def _as_text(raw: bytes, encoding: str) -> TextIO:
+    return io.TextIOWrapper(io.BytesIO(raw), encoding=encoding, newline="")
+
+
+def _bytes(path: Path) -> bytes:
     raw = path.read_bytes()
-    if path.suffix.lower() == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                f"{path}: not a whole gzip file: {error}. Fetch or compress it again."
-            ) from None
-    return io.TextIOWrapper(io.BytesIO(raw), encoding=_encoding(raw, path), newline="")
+    if path.suffix.lower() != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path}: not a whole gzip file: {error}. Fetch or compress it again."
+        ) from None
 
 
 def _encoding(raw: bytes, path: Path) -> str:

@@ -1,39 +1,124 @@
-"""Tables from files: read as they are, then typed, with missing cells marked.
+"""Tables from files: one file, a folder of Parquet parts, or a folder with a file for each part.
 
-Types are decided once, by `infer`, and applied to later files of the same kind by `typed`.
+What is read is cells; `models.table_types` says what they hold.
 """
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.examples import Column
-from models.table_files import PART, READERS, TABLE_ENDINGS, ending, read_folder
+from models.table_cells import Missing, Origin, Words, read_cells
+from models.table_files import (
+    PART,
+    READERS,
+    TABLE_ENDINGS,
+    ending,
+    parts,
+    stacked,
+)
+from models.table_given import given_files
+from models.table_types import arrays, types_of
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """The cells of a file, or of a folder of Parquet parts: text, or the types it stores.
+@dataclass(frozen=True)
+class Raw:
+    """The cells of a table, and where they come from."""
 
-    Raises InputError where it is missing, empty, or not what its ending says.
+    frame: "pd.DataFrame"
+    """Text, or the types that the file stores; rows are numbered from 0."""
+    origin: Origin
+    given: Words | None
+    """`(n,)` train, validation or test, where the files say in which part a row is."""
+
+
+def read_raw_table(path: Path) -> Raw:
+    """The cells of a file or folder.
+
+    A folder whose files are named by parts (see `models.table_given`) is one table, in which each
+    row's part is known. Raises InputError where it is missing, empty, or not what its ending says,
+    and where the files of a folder differ in their columns.
     """
-    if not path.exists():
-        near = difflib.get_close_matches(
-            path.name, [other.name for other in _siblings(path)], n=1, cutoff=0.4
-        )
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise InputError(
-            f"{path}: there is no such file.{hint}\n"
-            "If DVC tracks it, fetch it with: dvc pull (or dvc checkout)"
-        )
-    frame = _reader(path)(path)
+    _require_there(path)
+    if not path.is_dir():
+        return Raw(_filled(_reader(path)(path), path), Origin(path), None)
+    given = given_files(path)
+    paths = [file for file, _ in given] or parts(path)
+    frames = [_reader(file)(file) for file in paths]
+    for file, part in zip(paths, frames, strict=True) if given else ():
+        _filled(part, file)
+    frame = _filled(stacked(frames, paths), path)
+    sizes = [len(part) for part in frames]
+    origin = Origin(path, tuple(zip(paths, sizes, strict=True)))
+    names = np.array([part for _, part in given], dtype=object)
+    return Raw(frame, origin, np.repeat(names, sizes) if given else None)
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """The cells alone; see `read_raw_table`."""
+    return read_raw_table(path).frame
+
+
+def require_columns(
+    frame: "pd.DataFrame", names: Sequence[str], what: str, where: Origin | Path
+) -> None:
+    """Raise InputError, with the nearest name, where one of `names` is not a column."""
+    for name in names:
+        if name not in frame.columns:
+            near = difflib.get_close_matches(name, list(frame.columns), n=1, cutoff=0.3)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            listed = ", ".join(map(repr, list(frame.columns)[:20]))
+            raise InputError(f"{where}: there is no {what} {name!r}; {hint}Columns: {listed}.")
+
+
+def missing_cells(values: "pd.Series[Any]", missing: Sequence[str]) -> "pd.Series[bool]":
+    """Which cells hold nothing: null, or one of the texts in `missing`; see `table_cells`."""
+    import pandas as pd
+
+    return pd.Series(read_cells(values, Missing(tuple(missing), {})).absent, index=values.index)
+
+
+def infer(frame: "pd.DataFrame", missing: Sequence[str]) -> tuple[Column, ...]:
+    """What each column holds; see `models.table_types.types_of`."""
+    everywhere = Missing(tuple(missing), {})
+    return types_of([read_cells(frame[name], everywhere) for name in frame.columns], {})
+
+
+def typed(
+    frame: "pd.DataFrame", columns: Sequence[Column], missing: Missing, origin: Origin
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Feature arrays of the `columns`, by name; see `models.table_types.arrays`.
+
+    Raises InputError, naming column and row, where a column is not there or a cell does not fit.
+    """
+    require_columns(frame, [column.name for column in columns], "column", origin)
+    cells = [read_cells(frame[column.name], missing) for column in columns]
+    return arrays(cells, columns, origin)
+
+
+def _require_there(path: Path) -> None:
+    if path.exists():
+        return
+    near = difflib.get_close_matches(
+        path.name, sorted(other.name for other in _siblings(path)), n=1, cutoff=0.4
+    )
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise InputError(
+        f"{path}: there is no such file.{hint}\n"
+        "If DVC tracks it, fetch it with: dvc pull (or dvc checkout)"
+    )
+
+
+def _filled(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
     if not len(frame.columns):
         raise InputError(f"{path}: the table has no columns.")
     if not len(frame):
@@ -41,43 +126,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     return frame
 
 
-def require_columns(frame: "pd.DataFrame", names: Sequence[str], what: str, path: Path) -> None:
-    """Raise InputError, with the nearest name, where one of `names` is not a column."""
-    for name in names:
-        if name not in frame.columns:
-            near = difflib.get_close_matches(name, list(frame.columns), n=1, cutoff=0.3)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            listed = ", ".join(map(repr, list(frame.columns)[:20]))
-            raise InputError(f"{path}: there is no {what} {name!r}; {hint}Columns: {listed}.")
-
-
-def missing_cells(values: "pd.Series[str]", missing: Sequence[str]) -> "pd.Series[bool]":
-    """Which cells hold nothing: null, or one of the texts in `missing` once stripped."""
-    return values.isna() | values.astype(str).str.strip().isin(list(missing))
-
-
-def infer(frame: "pd.DataFrame", missing: Sequence[str]) -> tuple[Column, ...]:
-    """A column is numeric where every cell that is not missing is a number, else categorical."""
-    return tuple(
-        Column(name=name, type="numeric" if _is_numeric(frame[name], missing) else "categorical")
-        for name in frame.columns
-    )
-
-
-def typed(
-    frame: "pd.DataFrame", columns: Sequence[Column], missing: Sequence[str], path: Path
-) -> dict[str, npt.NDArray[np.generic]]:
-    """Feature arrays as `models.examples.Examples` describes them, by column name.
-
-    Raises InputError, naming column and row, where a numeric column holds something else.
-    """
-    require_columns(frame, [column.name for column in columns], "column", path)
-    return {column.name: _values(frame[column.name], column, missing, path) for column in columns}
-
-
 def _reader(path: Path) -> Callable[[Path], "pd.DataFrame"]:
-    if path.is_dir():
-        return read_folder
     known = ending(path)
     if not known:
         raise InputError(
@@ -90,40 +139,3 @@ def _reader(path: Path) -> Callable[[Path], "pd.DataFrame"]:
 def _siblings(path: Path) -> list[Path]:
     folder = path.parent
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_numeric(values: "pd.Series[str]", missing: Sequence[str]) -> bool:
-    import pandas as pd
-
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return False
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return True
-    present = values[~missing_cells(values, missing)]
-    numbers = pd.to_numeric(present.astype(str).str.strip(), errors="coerce")
-    return bool(len(present)) and bool(np.isfinite(numbers).all())
-
-
-def _values(
-    values: "pd.Series[str]", column: Column, missing: Sequence[str], path: Path
-) -> npt.NDArray[np.generic]:
-    import pandas as pd
-
-    absent = missing_cells(values, missing).to_numpy()
-    if column.type == "categorical":
-        texts = values.astype(str).str.strip().to_numpy(dtype=object)
-        texts[absent] = ""
-        return np.asarray(texts, dtype=object)
-    numbers = pd.to_numeric(values.where(~absent), errors="coerce").to_numpy(dtype=np.float64)
-    with np.errstate(over="ignore"):
-        narrow = numbers.astype(np.float32)
-    wrong = np.flatnonzero(~np.isfinite(narrow) & ~absent)
-    if wrong.size:
-        place = int(wrong[0])
-        what = "too large a number" if np.isfinite(numbers[place]) else "not a number"
-        raise InputError(
-            f"{path}: row {place + 1}, column {column.name!r}: "
-            f"{values.iloc[place]!r} is {what}, and the column is numeric."
-        )
-    narrow[absent] = np.nan
-    return narrow

@@ -84,6 +84,8 @@ class Target(BaseModel):
     """Classes in the order of the outputs (sorted), or names of labels or target columns."""
     quantities: tuple[Quantity, ...]
     """Of a regression, one a target; else empty."""
+    class_weights: tuple[float, ...]
+    """How much an example of each class counts in the loss, 1 on average; empty: all alike."""
 
     @property
     def outputs(self) -> int:
@@ -96,6 +98,16 @@ class Target(BaseModel):
             return targets.astype(np.float32)
         places = {label: place for place, label in enumerate(self.names)}
         return np.array([places[label] for label in targets.tolist()], dtype=np.int32)
+
+    def weights(
+        self, truth: Array, importance: npt.NDArray[np.float32] | None
+    ) -> npt.NDArray[np.float32] | None:
+        """How much each example counts in the loss, `(n,)`: its own importance times its class's
+        weight; None where all count alike."""
+        if not self.class_weights:
+            return importance
+        by_class = np.array(self.class_weights, dtype=np.float32)[truth]
+        return by_class if importance is None else by_class * importance
 
     def encode(self, truth: Array) -> Array:
         """Truth to code: `(n,)` int32 or `(n, k)` float32."""
@@ -118,18 +130,32 @@ class Target(BaseModel):
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def learn(task: Task, names: Sequence[str], targets: Array, transform: Transform) -> Target:
+def learn(
+    task: Task, names: Sequence[str], targets: Array, transform: Transform, *, balanced: bool
+) -> Target:
     """The target as the training examples show it.
 
     names: the target columns; of a classification they are replaced by the classes. targets: as in
-    `models.examples.Examples`. `transform` is for a regression.
+    `models.examples.Examples`. `transform` is for a regression; `balanced`, for a classification:
+    every class counts as much as every other, whatever its number of examples.
     """
     if task == "classification":
-        return Target(task=task, names=tuple(sorted(set(targets.tolist()))), quantities=())
-    if task == "multilabel":
-        return Target(task=task, names=tuple(names), quantities=())
-    quantities = tuple(_quantity(column, transform) for column in targets.astype(np.float64).T)
-    return Target(task=task, names=tuple(names), quantities=quantities)
+        classes, counts = np.unique(targets.astype(str), return_counts=True)
+        # As scikit-learn's "balanced" (King and Zeng, "Logistic regression in rare events data",
+        # Political Analysis 2001): the mean over the examples is 1.
+        shares = len(targets) / (len(classes) * counts)
+        return Target(
+            task=task,
+            names=tuple(classes.tolist()),
+            quantities=(),
+            class_weights=tuple(shares.tolist()) if balanced else (),
+        )
+    quantities = (
+        [_quantity(column, transform) for column in targets.astype(np.float64).T]
+        if task == "regression"
+        else []
+    )
+    return Target(task=task, names=tuple(names), quantities=tuple(quantities), class_weights=())
 
 
 def _quantity(values: Array, transform: Transform) -> Quantity:

@@ -9,37 +9,44 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models import curves, determinism, scores
+from models import curves, determinism, rows
 from models.curves import Line
-from models.examples import Development, Examples, Schema
+from models.examples import Development, Examples, Known, Schema
+from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec
+from models.target import Target
 from pipeline.executor import Executor
 
 if TYPE_CHECKING:
     import keras
 
     from models.encode import Statistics
-    from models.fit import Fitted
+    from models.fit import Fitted, Weights
+    from models.layout import Layout
 
 
 @dataclass(frozen=True)
 class Encoded:
     """A development set as networks take it.
 
-    train, validation: `(n, d)` or `(n, h, w, c)` float32; train_codes, validation_codes: `(n,)`
-    int32 places in `classes`.
+    train, validation: `(n, d)` or `(n, h, w, c)` float32; truth and codes: as `models.target` has
+    them; weights: `(n,)` float32, how much each example counts in the loss, None: all alike.
     """
 
-    train: npt.NDArray[np.float32]
-    train_codes: npt.NDArray[np.int32]
-    validation: npt.NDArray[np.float32]
-    validation_codes: npt.NDArray[np.int32]
-    classes: tuple[str, ...]
+    train: Rows
+    train_truth: npt.NDArray[Any]
+    train_codes: npt.NDArray[Any]
+    train_weights: npt.NDArray[np.float32] | None
+    validation: Rows
+    validation_truth: npt.NDArray[Any]
+    validation_codes: npt.NDArray[Any]
+    validation_weights: npt.NDArray[np.float32] | None
+    target: Target
     schema: Schema
     statistics: "Statistics"
 
@@ -47,6 +54,16 @@ class Encoded:
     def shape(self) -> tuple[int, ...]:
         """Of one encoded example."""
         return self.train.shape[1:]
+
+    @property
+    def layout(self) -> "Layout":
+        """What the columns of an encoded table are."""
+        return self.statistics.layout
+
+    @property
+    def weights(self) -> "Weights":
+        """Those of training and validation."""
+        return self.train_weights, self.validation_weights
 
     def encoder(self) -> "keras.Model":
         """A new encoder with the statistics of the training examples."""
@@ -69,18 +86,28 @@ def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encod
     from models import encode
 
     source = Development(Path(development))
-    schema, classes = source.schema(), tuple(source.classes())
-    train, validation = source.train(), source.validation()
-    statistics = encode.learn(train, schema)
+    schema, target = source.schema(), source.target()
+    statistics = encode.learn_blocks(lambda: source.blocks("train"), schema)
     encoder = encode.build(statistics)
+
+    def encoded(part: Known) -> Rows:
+        blocks = (encode.run(encoder, examples) for examples in source.blocks(part))
+        return rows.collect(blocks, source.count(part))
+
+    train_truth, train_importance = source.truth("train")
+    validation_truth, validation_importance = source.truth("validation")
     return Encoded(
-        encode.run(encoder, train),
-        train.codes(classes),
-        encode.run(encoder, validation),
-        validation.codes(classes),
-        classes,
-        schema,
-        statistics,
+        train=encoded("train"),
+        train_truth=train_truth,
+        train_codes=target.encode(train_truth),
+        train_weights=target.weights(train_truth, train_importance),
+        validation=encoded("validation"),
+        validation_truth=validation_truth,
+        validation_codes=target.encode(validation_truth),
+        validation_weights=target.weights(validation_truth, validation_importance),
+        target=target,
+        schema=schema,
+        statistics=statistics,
     )
 
 
@@ -91,11 +118,10 @@ class Run:
     seed: int
     lines: tuple[tuple[Line, ...], ...]
     """Of every fit, in order."""
-    probabilities: npt.NDArray[np.float32]
-    """Of the validation examples, `(n, classes)`."""
-    accuracy: float
-    log_loss: float
-    """Both on validation."""
+    predictions: npt.NDArray[np.float32]
+    """Of the validation examples, `(n, k)`, see `models.target`."""
+    loss: float
+    """On validation: log loss in nats, or the squared error of standardised quantities."""
     parameters: int
     multiply_adds: int
     examples: int
@@ -153,7 +179,7 @@ def train_with(
     determinism.start(item.seed)
     from models import network
 
-    built = network.build(data.shape, len(data.classes), item.spec, item.seed)
+    built = network.build(data.shape, data.target.outputs, item.spec, item.seed, data.layout)
     phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
@@ -163,33 +189,41 @@ def train_with(
 def fit_plainly(
     network: "keras.Model", data: Encoded, item: SeedRun
 ) -> "Sequence[tuple[str, Fitted]]":
-    """One fit to the labels, called phase "train"."""
-    from models import fit
+    """One fit to the targets, called phase "train"."""
+    return [("train", fit_to_target(network, data, item.settings, item.seed, item.name))]
 
-    fitted = fit.fit(
+
+def fit_to_target(
+    network: "keras.Model", data: Encoded, settings: FitSettings, seed: int, name: str
+) -> "Fitted":
+    """Train `network` in place on what the data say."""
+    from models import criterion, fit
+
+    return fit.fit(
         network,
         (data.train, data.train_codes),
         (data.validation, data.validation_codes),
-        item.settings,
-        item.seed,
-        name=item.name,
+        settings,
+        seed,
+        name=name,
+        criterion=criterion.of(data.target),
+        weights=data.weights,
     )
-    return [("train", fitted)]
 
 
 def _run(
     network: "keras.Model", data: Encoded, seed: int, phases: "Sequence[tuple[str, Fitted]]"
 ) -> Run:
-    from models import count
+    from models import count, criterion
 
-    probabilities = scores.softmax(phases[-1][1].outputs)
+    outputs = phases[-1][1].outputs
+    measure = criterion.of(data.target).measure
     numbered = curves.lines([(phase, fitted.epochs) for phase, fitted in phases], seed)
     return Run(
         seed,
         numbered,
-        probabilities,
-        scores.accuracy(probabilities, data.validation_codes),
-        scores.log_loss(probabilities, data.validation_codes),
+        data.target.decode(outputs),
+        measure(data.validation_codes, outputs, data.validation_weights)[0],
         count.parameters(network),
         count.multiply_adds(network),
         sum(len(fit) for fit in numbered) * len(data.train),
@@ -200,11 +234,11 @@ def _run(
 def _keep(built: "keras.Model", data: Encoded, path: Path) -> None:
     from models import archive, network
 
-    archive.save(network.assemble(data.encoder(), built), path)
+    archive.save(network.assemble(data.encoder(), built, data.target), path)
 
 
 def predict(model: "keras.Model", examples: Examples) -> npt.NDArray[np.float32]:
-    """Class probabilities `(n, classes)` float32 of a loaded model, in large batches."""
+    """Predictions `(n, k)` float32 of a loaded model, see `models.target`, in large batches."""
     from models import encode
 
     return encode.run(model, examples)

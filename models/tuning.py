@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from models.settings import Text
+
 Method = Literal["random", "bayesian"]
 ROUND = 4
 """Proposals asked for before any of their results is told."""
@@ -33,6 +35,7 @@ class Space:
     width: Sequence[int]
     depth: Sequence[int]
     batch_size: Sequence[int]
+    text: Sequence[Text]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Values:
     width: int
     depth: int
     batch_size: int
+    text: Text
 
     def seed(self, seed: int) -> int:
         """A seed that follows from these values and the search's seed, the same everywhere.
@@ -57,12 +61,15 @@ class Values:
 class Oracle:
     """Proposes values and learns from their results; a context, as it keeps files meanwhile."""
 
-    def __init__(self, method: Method, space: Space, trials: int, seed: int) -> None:
-        """Raises ValueError where `space` names no values."""
+    def __init__(
+        self, method: Method, space: Space, trials: int, seed: int, *, higher: bool
+    ) -> None:
+        """`higher`: whether a higher score is better. Raises ValueError where `space` names no
+        values."""
         self._folder = tempfile.TemporaryDirectory(prefix="fettle-")
         self._running: dict[Values, Any] = {}
         with _silenced():
-            self._oracle = _oracle(method, space, trials, seed)
+            self._oracle = _oracle(method, space, trials, seed, "max" if higher else "min")
             self._oracle._set_project_dir(Path(self._folder.name), "search")
 
     def __enter__(self) -> Self:
@@ -93,30 +100,30 @@ class Oracle:
             proposed.append(values)
         return proposed
 
-    def tell(self, values: Values, accuracy: float | None) -> None:
-        """The validation accuracy of proposed values; None where their fit diverged."""
-        self._end(self._running.pop(values), accuracy)
+    def tell(self, values: Values, score: float | None) -> None:
+        """What proposed values scored on validation; None where their fit diverged."""
+        self._end(self._running.pop(values), score)
 
-    def _end(self, trial: Any, accuracy: float | None) -> None:
+    def _end(self, trial: Any, score: float | None) -> None:
         with _silenced():
-            if accuracy is None:
+            if score is None:
                 trial.status = "FAILED"
             else:
-                self._oracle.update_trial(trial.trial_id, {"accuracy": accuracy})
+                self._oracle.update_trial(trial.trial_id, {"score": score})
                 trial.status = "COMPLETED"
             self._oracle.end_trial(trial)
 
 
-def _oracle(method: Method, space: Space, trials: int, seed: int) -> Any:
+def _oracle(method: Method, space: Space, trials: int, seed: int, direction: str) -> Any:
     import keras_tuner
 
     searched = keras_tuner.HyperParameters()
     low, high = space.learning_rate
     searched.Float("learning_rate", low, high, sampling="log")
-    for name in ("width", "depth", "batch_size"):
+    for name in ("width", "depth", "batch_size", "text"):
         searched.Choice(name, list(getattr(space, name)))
     options = {
-        "objective": keras_tuner.Objective("accuracy", "max"),
+        "objective": keras_tuner.Objective("score", direction),
         "max_trials": trials,
         "seed": seed,
         "hyperparameters": searched,
@@ -135,6 +142,7 @@ def _values(proposed: dict[str, Any]) -> Values:
         proposed["width"],
         proposed["depth"],
         proposed["batch_size"],
+        proposed["text"],
     )
 
 

@@ -54,7 +54,7 @@ class Artifact:
 
 
 class Source(Artifact):
-    """A file from outside that the user tracks with `dvc add`; `Source(Path())` is no file."""
+    """A file or folder from outside the pipeline; `Source(Path())` is none."""
 
 
 class Folder(Artifact):
@@ -148,3 +148,13 @@ class Bundle:
     def leaves(self) -> list[Artifact]:
         """Every artifact, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+@dataclass(frozen=True)
+class Raw(Bundle):
+    """What the user gives."""
+
+    data: Source
+    """The raw data, tracked with `dvc add`."""
+    expected: Source
+    """What they must look like, a file that the user may edit; tracked with git."""

@@ -3,6 +3,7 @@ sources moved meanwhile."""
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ def run_body(
     _require_inputs(node, root)
     _require_unedited(node, code, root)
     inputs_before = snapshot.of_inputs(root, node.reads())
-    section_before = read_raw(root / PARAMS).get(node.name)
+    sections = node.stage.section_names()
+    sections_before = _sections(sections.values(), root)
     clock.take()
     start = time.perf_counter()
     arguments: dict[str, Any] = {"out": node.out, **node.inputs}
-    if node.stage.params_type:
-        arguments["params"] = params[node.name]
+    arguments |= {parameter: params[section] for parameter, section in sections.items()}
     if node.stage.fans_out:
         arguments["executor"] = executor
     node.stage.function(**arguments)
@@ -48,14 +49,23 @@ def run_body(
         for path in inputs_before.keys() | inputs_after.keys()
         if inputs_before.get(path) != inputs_after.get(path)
     )
-    if read_raw(root / PARAMS).get(node.name) != section_before:
-        changed.append(f"{PARAMS} (section {node.name})")
+    sections_after = _sections(sections.values(), root)
+    changed += [
+        f"{PARAMS} (section {name})"
+        for name, content in sections_before.items()
+        if sections_after[name] != content
+    ]
     if changed:
         raise SourcesChanged(
             f"{node.name}: edited while the stage ran: {', '.join(changed)}.\n"
             "Its result belongs to neither version and is not kept. Run again."
         )
     return {"seconds": seconds, "spans": clock.take()}
+
+
+def _sections(names: Iterable[str], root: Path) -> dict[str, Any]:
+    raw = read_raw(root / PARAMS)
+    return {name: raw.get(name) for name in names}
 
 
 def write_timing(node: Node, timing: dict[str, Any], root: Path) -> None:

@@ -5,7 +5,8 @@
         "A plain network with plain settings."
 
 `out` is the bundle the stage writes, `params` its section of params.yaml, `executor`, if there is
-one, what runs many pieces at once; every other parameter is an artifact it reads.
+one, what runs many pieces at once; a parameter whose type is a `Section` is the section of that
+name, which several stages share; every other parameter is an artifact it reads.
 
 Inside a flow, calling the stage with artifacts hands the call to the door that is open (a trace,
 a Prefect run, one DVC stage) and returns the typed artifacts, whether or not anything ran. This
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
 from pipeline.artifacts import Artifact, Bundle
+from pipeline.params import Section
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,22 @@ class Stage:
     @property
     def inputs(self) -> list[str]:
         """Names of the artifacts it reads, in order."""
-        return [name for name in self.types if name not in ("out", "params", "executor")]
+        given = {"out", "executor", *self.sections}
+        return [name for name in self.types if name not in given]
+
+    @property
+    def sections(self) -> dict[str, type[Section]]:
+        """By parameter the types of the sections of params.yaml it takes: `params`, its own, which
+        bears the stage's name in the file, and shared ones, which bear the parameter's."""
+        return {
+            name: kind
+            for name, kind in self.types.items()
+            if isinstance(kind, type) and issubclass(kind, Section)
+        }
+
+    def section_names(self) -> dict[str, str]:
+        """By parameter the name of its section in params.yaml."""
+        return {name: self.name if name == "params" else name for name in self.sections}
 
     @property
     def params_type(self) -> Any:

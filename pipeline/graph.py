@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts import Artifact, Bundle, Source
+from pipeline.artifacts import Artifact, Bundle, Raw
 from pipeline.declaration import Stage, through
 from pipeline.params import Section
 
-Flow = Callable[[Source], None]
+Flow = Callable[[Raw], None]
 """A flow's body: calls of stage functions on typed artifacts, the raw data first."""
 
 
@@ -45,17 +45,21 @@ class _Trace:
         self.nodes.append(Node(stage, inputs, out))
 
 
-def trace(flow: Flow, source: Source) -> list[Node]:
+def trace(flow: Flow, raw: Raw) -> list[Node]:
     """The flow's nodes in story order."""
     tracer = _Trace()
     with through(tracer):
-        flow(source)
+        flow(raw)
     return tracer.nodes
 
 
 def sections(nodes: list[Node]) -> dict[str, type[Section]]:
-    """The params type of every stage that has one, by section."""
-    return {node.name: node.stage.params_type for node in nodes if node.stage.params_type}
+    """The type of every section that a stage takes, by its name in params.yaml."""
+    return {
+        section: node.stage.sections[parameter]
+        for node in nodes
+        for parameter, section in node.stage.section_names().items()
+    }
 
 
 def needs(nodes: list[Node]) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline import render, snapshot
-from pipeline.artifacts import Source
+from pipeline.artifacts import Raw, Source
 from pipeline.errors import InputError
 from pipeline.graph import Node, sections, trace
 from pipeline.params_file import PARAMS, Params, load, read_raw
@@ -41,24 +41,36 @@ def open_project() -> Project:
     """
     root = Path.cwd()
     code = _code(root)
-    source = read_source()
+    raw = read_raw_data()
     from flows.training import training
 
-    return Project(root, code, trace(training, source))
+    return Project(root, code, trace(training, raw))
 
 
-def read_source() -> Source:
-    """What `ingest.path` in params.yaml names: a path inside the project, or no file at all."""
+EXPECTED = Path("data/schema.yaml")
+"""What the user's own data must look like; written by `fettle init`."""
+
+
+def read_raw_data() -> Raw:
+    """What `ingest.path` in params.yaml names: a path inside the project, or no file at all.
+
+    Raises InputError where it lies elsewhere, or the file of expectations beside it is missing.
+    """
     ingest = read_raw().get("ingest")
     path = ingest.get("path") if isinstance(ingest, dict) else None
     if path is None:
-        return Source(Path())
+        return Raw(Source(Path()), Source(Path()))
     if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
         raise InputError(
             f"{PARAMS}: ingest.path: {path!r} was given; it must lie below data/.\n"
             "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
         )
-    return Source(Path(path))
+    if not EXPECTED.is_file():
+        raise InputError(
+            f"{EXPECTED} is missing: it says what the data must look like.\n"
+            f"Restore it with: git checkout -- {EXPECTED}, or learn it anew with ./fettle init."
+        )
+    return Raw(Source(Path(path)), Source(EXPECTED))
 
 
 @cache

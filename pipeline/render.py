@@ -72,8 +72,8 @@ def _entry(node: Node, root: Path) -> dict[str, Any]:
         "cmd": f"./fettle stage {node.name}",
         "deps": dependencies(node, root),
     }
-    if node.stage.params_type:
-        entry["params"] = [node.name]
+    if sections := node.stage.section_names():
+        entry["params"] = sorted(sections.values(), key=lambda name: name != node.name)
     for artifact in node.writes():
         path = artifact.path.as_posix()
         entry.setdefault(artifact.kind, []).append({path: artifact.plot} if artifact.plot else path)

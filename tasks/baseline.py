@@ -3,7 +3,18 @@
 from models import results, training, yardsticks
 from models.candidate import Baseline
 from models.examples import Development
-from models.settings import BatchSize, Depth, Epochs, FitSettings, NetworkSpec, Rate, Seeds, Width
+from models.settings import (
+    BatchSize,
+    Depth,
+    Embedding,
+    Epochs,
+    FitSettings,
+    NetworkSpec,
+    Rate,
+    Seeds,
+    Text,
+    Width,
+)
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 from pipeline.params import Section
@@ -16,6 +27,10 @@ class BaselineParams(Section):
     """Units of a dense block, or filters of a convolution."""
     depth: Depth
     """Blocks before the last layer."""
+    text: Text
+    """What reads texts, where there are any."""
+    embedding: Embedding
+    """Numbers that stand for a word."""
     learning_rate: Rate
     """Adam's."""
     batch_size: BatchSize
@@ -34,8 +49,8 @@ def _cost(params: BaselineParams) -> Cost:
 def baseline(
     out: Baseline, development: Development, params: BaselineParams, executor: Executor
 ) -> None:
-    """A plain network with plain settings, beside the majority class and a linear model."""
-    spec = NetworkSpec.plain(params.width, params.depth)
+    """A plain network with plain settings, beside a constant answer and a linear model."""
+    spec = NetworkSpec.plain(params.width, params.depth, params.text, params.embedding)
     settings = FitSettings(
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
@@ -54,4 +69,5 @@ def baseline(
         summary=f"A plain network, width {spec.width} and depth {spec.depth}, trained for "
         f"{settings.epochs} epochs.",
         settings=spec.model_dump() | settings.model_dump(),
+        development=development,
     )

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from models import distillation, results, scores
+from models import distillation, results
 from models.candidate import Candidate, Trained
 from models.examples import Development
+from models.objective import Objective
 from models.settings import (
     BatchSize,
     Depth,
+    Embedding,
     FitSettings,
     NetworkSpec,
     Rate,
     Retraining,
+    Text,
     Width,
 )
 from pipeline.declaration import stage
@@ -27,6 +30,10 @@ class DistillParams(Retraining):
     """Of the student."""
     depth: Depth
     """Of the student."""
+    text: Text
+    """What reads texts in the student, where there are any."""
+    embedding: Embedding
+    """Numbers that stand for a word in the student."""
     temperature: float = Field(ge=1, le=100)
     """By which both networks' logits are divided: the higher, the softer."""
     hard_weight: float = Field(ge=0, le=1)
@@ -45,6 +52,7 @@ def distill(
     search: Trained,
     regularize: Trained,
     finetune: Trained,
+    objective: Objective,
     params: DistillParams,
     executor: Executor,
 ) -> None:
@@ -52,7 +60,7 @@ def distill(
     if not params.enabled:
         results.switched_off(out, "distill")
         return
-    teacher = _teacher(development, [baseline, search, regularize, finetune])
+    teacher = _teacher(development, objective, [baseline, search, regularize, finetune])
     told = teacher.record()
     folder = out.model.make()
     logits = folder / "teacher.npy"
@@ -61,7 +69,7 @@ def distill(
         [distillation.Teaching(str(development.path), str(teacher.model), str(logits))],
         [f"distill teacher {told.stage}"],
     )
-    spec = NetworkSpec.plain(params.width, params.depth)
+    spec = NetworkSpec.plain(params.width, params.depth, params.text, params.embedding)
     settings = FitSettings(
         learning_rate=params.learning_rate,
         batch_size=params.batch_size,
@@ -97,18 +105,21 @@ def distill(
             "temperature": params.temperature,
             "hard_weight": params.hard_weight,
         },
+        development=development,
     )
 
 
-def _teacher(development: Development, candidates: Sequence[Trained]) -> Trained:
-    """The highest mean validation accuracy; of equal ones the lowest log loss, then the first."""
-    codes = development.validation().codes(development.classes())
+def _teacher(
+    development: Development, objective: Objective, candidates: Sequence[Trained]
+) -> Trained:
+    """The best mean score on validation; of equal ones the first."""
+    metric = objective.metric_for(development.target())
+    truth, importance = development.truth("validation")
 
-    def rank(candidate: Trained) -> tuple[float, float]:
-        seeds = candidate.probabilities()
-        right = sum(scores.accuracy(probabilities, codes) for probabilities in seeds)
-        lost = sum(scores.log_loss(probabilities, codes) for probabilities in seeds)
-        return -right / len(seeds), lost / len(seeds)
+    def rank(candidate: Trained) -> float:
+        seeds = candidate.predictions()
+        score = sum(metric.score(one, truth, importance) for one in seeds) / len(seeds)
+        return -metric.sign * score
 
     enabled = [candidate for candidate in candidates if candidate.record().enabled]
     return min(enabled, key=rank)

@@ -1,32 +1,40 @@
 """Choose among the candidates on validation; then, once, look at the holdout."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models import metrics
+from models import metrics, metrics_multilabel, particulars, threshold
 from models.candidate import Record, Trained, Yardsticks
 from models.evaluation import Choice, Details, Evaluation
 from models.examples import Development, Examples, Holdout
-from models.intervals import Bootstrap, Sample
+from models.intervals import Bootstrap, Interval, Sample, effective
 from models.ledger import Entrant, Judge, Row
+from models.metrics import Figure, Truth
+from models.objective import Importance, Measure, Objective, all_figures, loss_for
+from models.target import Target
+from models.threshold import Decision, Tuned
 from pipeline.artifacts import Confusion, Csv
 from pipeline.declaration import stage
 from pipeline.errors import InputError
 from pipeline.params import Section
 
-Codes = npt.NDArray[np.int32]
+Predictions = npt.NDArray[np.float32]
+BY_NAME = "recall by name"
+"""The figure that has a value for each class or label."""
 
 log = logging.getLogger("fettle")
 
 
 class EvaluateParams(Section):
-    """How sure a claim must be."""
+    """How sure a claim must be, and how probabilities become answers."""
 
     replicates: int = Field(ge=100, le=100_000)
     """Resamplings of each bootstrap."""
@@ -34,16 +42,35 @@ class EvaluateParams(Section):
     """Confidence level of every interval."""
     seed: int = Field(ge=0)
     tolerance: float = Field(ge=0, lt=1)
-    """Accuracy, from 0 to 1, that a cheaper candidate may lose at the most."""
+    """How much worse in the objective a cheaper candidate may be at the most: so much of a figure
+    without a unit (shares are from 0 to 1), so large a part of a figure with one, such as 0.01 for
+    a root mean squared error 1 % higher."""
     bins: int = Field(ge=2, le=100)
     """Bins of the expected calibration error."""
+    threshold: Literal["half", "tuned"]
+    """The probability above which two classes or labels are answered yes: 0.5, or on validation
+    the best for the objective; see `models.threshold.choose`."""
 
 
 @dataclass(frozen=True)
-class _Predicted:
-    """What one model says about the holdout: probabilities `(n, classes)` float32."""
+class _Part:
+    """What a part's examples say, and how much each counts, as figures take them."""
 
-    probabilities: npt.NDArray[np.float32]
+    truth: Truth
+    importance: Importance
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What one model says about the holdout: predictions `(n, k)` float32, after the decision
+    `sharp`, and its figures."""
+
+    predictions: Predictions
+    sharp: Predictions
+    answers: npt.NDArray[Any]
     samples: dict[str, Sample]
 
 
@@ -58,11 +85,13 @@ def evaluate(
     regularize: Trained,
     finetune: Trained,
     distill: Trained,
+    objective: Objective,
     params: EvaluateParams,
 ) -> None:
     """Choose among the candidates on validation, then test once on the holdout.
 
-    Raises InputError where a part holds a class that training never saw.
+    Raises InputError where the objective does not fit the task, where a part's examples cannot
+    tell it, or where a part holds a class that training never saw.
     """
     candidates = {
         "baseline": baseline,
@@ -71,84 +100,108 @@ def evaluate(
         "finetune": finetune,
         "distill": distill,
     }
+    target = development.target()
+    measure = objective.metric_for(target)
     bootstrap = Bootstrap(params.replicates, params.level, params.seed)
-    classes = development.classes()
-    labels = _codes(development.validation(), classes, "validation")
-    rows = _judge(yardsticks, candidates, labels, bootstrap, params.tolerance)
+    with _seen("validation", target):
+        validation = _Part(*development.truth("validation"))
+    loss = loss_for(target)
+    rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params.tolerance)
     choice = _choice(rows)
+    asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
+    decided = {
+        name: _decide(trained, validation, target, objective, params)
+        for name, trained in asked.items()
+    }
+    decisions = {name: decision for name, (decision, _) in decided.items()}
     _write_ledger(out.ledger, rows)
-    out.chosen.write(candidates[choice.candidate].model, development.schema(), classes, choice)
+    out.chosen.write(
+        asked["chosen"].model, development.schema(), target, decisions["chosen"], choice
+    )
 
     # The choice is made and written: only now is the test set read.
-    examples = holdout.read()
-    actual = _codes(examples, classes, "holdout")
-    models = {"chosen": candidates[choice.candidate].model, "baseline": baseline.model}
-    tested = _test(models, examples, actual, bootstrap, params)
-    headlines = {
-        name: _headline(predicted.samples, len(actual), bootstrap)
-        for name, predicted in tested.items()
-    }
-    recalls = {
-        name: _recalls(predicted.samples["recall"], actual, classes, bootstrap)
-        for name, predicted in tested.items()
-    }
-    out.metrics.write({"n": len(actual), **headlines, "recall": recalls})
-    predicted = tested["chosen"].probabilities
-    _write_confusion(out.confusion, actual, predicted, classes)
-    counts = metrics.confusion(predicted, actual, metrics.even(len(actual)))[0].astype(int)
-    Details(
-        chosen=choice.candidate,
-        classes=tuple(classes),
-        level=params.level,
-        replicates=params.replicates,
-        seed=params.seed,
-        tolerance=params.tolerance,
-        validation_examples=len(labels),
-        holdout_examples=len(actual),
-        confusion=tuple(tuple(row) for row in counts.tolist()),
-        calibration={
-            name: tuple(metrics.calibration_bins(one.probabilities, actual, params.bins))
-            for name, one in tested.items()
-        },
+    with _seen("holdout", target):
+        tests = _tests(holdout, target)
+    shown = all_figures(target, objective, params.bins)
+    tested = _test(holdout, asked, decisions, tests, shown, bootstrap, params.seed)
+    # Raises where the holdout cannot tell.
+    measure.score(tested["chosen"].predictions, tests.truth, tests.importance)
+    figures = {name: _headline(one, tests, shown, bootstrap) for name, one in tested.items()}
+    recalls = {name: _recalls(one, tests, target, bootstrap) for name, one in tested.items()}
+    by_name = {} if target.task == "regression" else {"recall": recalls}
+    out.metrics.write({"n": len(tests), "objective": measure.name, **figures, **by_name})
+    _write_answers(out.confusion, tested["chosen"], tests, target)
+    _details(
+        choice=choice,
+        target=target,
+        objective=objective,
+        shown=shown,
+        loss=loss,
+        thresholds={name: tuned for name, (_, tuned) in decided.items() if tuned},
+        validation=validation,
+        tests=tests,
+        tested=tested,
+        params=params,
     ).write(out.details)
-    _say(choice, headlines["chosen"]["accuracy"], params.level, len(actual))
+    _say(choice, measure, figures["chosen"][measure.name], params.level, len(tests))
+
+
+@contextmanager
+def _seen(part: str, target: Target) -> Iterator[None]:
+    """Raise InputError where the block meets a class that training never saw."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(
+            f"the {part} part holds the class {error.args[0]!r}, which training never saw; "
+            f"training saw {len(target.names)} classes.\n"
+            "Give every class enough rows for all parts, or remove its rows."
+        ) from None
+
+
+def _tests(holdout: Holdout, target: Target) -> _Part:
+    """What the holdout's examples say, a block of them in memory at a time."""
+    parts = [(block.targets, block.weights) for block in holdout.blocks()]
+    weights = [weights for _, weights in parts if weights is not None]
+    return _Part(
+        target.truth(np.concatenate([targets for targets, _ in parts])),
+        np.concatenate(weights) if weights else None,
+    )
 
 
 def _judge(
     yardsticks: Yardsticks,
     candidates: Mapping[str, Trained],
-    labels: Codes,
+    validation: _Part,
+    measure: Measure,
+    loss: Measure,
     bootstrap: Bootstrap,
     tolerance: float,
 ) -> list[Row]:
-    """The ledger's rows, from what every candidate says about the validation examples."""
+    """The ledger's rows, from what every candidate says about the validation examples.
+
+    Thresholds play no part: every candidate answers with the likeliest class or label.
+    """
     simple = yardsticks.read()
-    return Judge(bootstrap, len(labels), tolerance).walk(
-        [
-            _entrant(name, None, simple[name][np.newaxis], labels, bootstrap)
-            for name in ("majority", "linear")
-        ],
-        [_network(name, trained, labels, bootstrap) for name, trained in candidates.items()],
+
+    def entrant(name: str, record: Record | None, predictions: Predictions) -> Entrant:
+        # Raises where these examples cannot tell, for every candidate alike.
+        measure.score(predictions[0], validation.truth, validation.importance)
+        figures = {"score": measure.figure, "loss": loss.figure}
+        samples = bootstrap.sample(figures, predictions, validation.truth, validation.importance)
+        return Entrant(name, record, samples["score"], float(samples["loss"].value))
+
+    def network(name: str, trained: Trained) -> Entrant:
+        record = trained.record()
+        if not record.enabled:
+            return Entrant(name, record, None, None)
+        return entrant(name, record, trained.predictions())
+
+    trials = measure.trials(validation.truth, validation.importance)
+    return Judge(bootstrap, measure.reading, loss.reading, trials, tolerance).walk(
+        [entrant(name, None, values[np.newaxis]) for name, values in simple.items()],
+        [network(name, trained) for name, trained in candidates.items()],
     )
-
-
-def _network(name: str, trained: Trained, labels: Codes, bootstrap: Bootstrap) -> Entrant:
-    record = trained.record()
-    if not record.enabled:
-        return Entrant(name, record, None, None)
-    return _entrant(name, record, trained.probabilities(), labels, bootstrap)
-
-
-def _entrant(
-    name: str,
-    record: Record | None,
-    probabilities: npt.NDArray[np.float32],
-    labels: Codes,
-    bootstrap: Bootstrap,
-) -> Entrant:
-    figures = {"accuracy": metrics.accuracy, "log_loss": metrics.log_loss}
-    samples = bootstrap.sample(figures, probabilities, labels)
-    return Entrant(name, record, samples["accuracy"], float(samples["log_loss"].value))
 
 
 def _choice(rows: Sequence[Row]) -> Choice:
@@ -156,78 +209,119 @@ def _choice(rows: Sequence[Row]) -> Choice:
     return Choice(candidate=row.candidate, reason=row.reason)
 
 
-def _codes(examples: Examples, classes: Sequence[str], part: str) -> Codes:
-    """Places of the labels in `classes`, `(n,)` int32."""
-    unseen = sorted(set(examples.labels.tolist()) - set(classes))
-    if unseen:
-        raise InputError(
-            f"the {part} part holds {len(unseen)} class(es) that training never saw, such as "
-            f"{unseen[0]!r}; training saw {len(classes)} classes.\n"
-            "Give every class enough rows for all parts, or remove its rows."
-        )
-    return examples.codes(classes)
+def _decide(
+    trained: Trained,
+    validation: _Part,
+    target: Target,
+    objective: Objective,
+    params: EvaluateParams,
+) -> tuple[Decision, Tuned | None]:
+    """The decision for the model that is saved, from what that one said about validation."""
+    record = trained.record()
+    saved = record.seeds.index(record.saved_seed) if record.saved_seed is not None else 0
+    predictions = trained.predictions()[saved]
+    return threshold.choose(
+        params.threshold, target, objective, predictions, validation.truth, validation.importance
+    )
 
 
 def _test(
-    models: Mapping[str, Path],
-    examples: Examples,
-    actual: Codes,
+    holdout: Holdout,
+    asked: Mapping[str, Trained],
+    decisions: Mapping[str, Decision],
+    tests: _Part,
+    shown: Mapping[str, Measure],
     bootstrap: Bootstrap,
-    params: EvaluateParams,
-) -> dict[str, _Predicted]:
+    seed: int,
+) -> dict[str, _Tested]:
     """Every model's word on the holdout; one that has two names is asked once."""
-    figures = {
-        "accuracy": metrics.accuracy,
-        "log_loss": metrics.log_loss,
-        "balanced_accuracy": metrics.balanced_accuracy,
-        "macro_f1": metrics.macro_f1,
-        "auc": metrics.auc,
-        "ece": metrics.calibration_error(params.bins),
-        "recall": metrics.recall,
+    tested: dict[Path, _Tested] = {}
+    for name, trained in asked.items():
+        if trained.model in tested:
+            continue
+        decision = decisions[name]
+        figures = {one: decision.measured(measure) for one, measure in shown.items()}
+        predictions = _predict(trained.model, holdout.blocks(), seed)
+        samples = bootstrap.sample(
+            {**figures, **_by_name(decision)},
+            predictions[np.newaxis],
+            tests.truth,
+            tests.importance,
+        )
+        tested[trained.model] = _Tested(
+            predictions, decision.sharp(predictions), decision.answers(predictions), samples
+        )
+    return {name: tested[trained.model] for name, trained in asked.items()}
+
+
+def _by_name(decision: Decision) -> dict[str, Figure]:
+    """The recall of every class or label after the decision; quantities have none."""
+    if decision.task == "regression":
+        return {}
+    recall = metrics.recall if decision.task == "classification" else metrics_multilabel.recalls
+    return {
+        BY_NAME: lambda predictions, truth, weights: recall(
+            decision.sharp(predictions), truth, weights
+        )
     }
-    tested: dict[Path, _Predicted] = {}
-    for path in models.values():
-        if path not in tested:
-            probabilities = _predict(path, examples, params.seed)
-            samples = bootstrap.sample(figures, probabilities[np.newaxis], actual)
-            tested[path] = _Predicted(probabilities, samples)
-    return {name: tested[path] for name, path in models.items()}
 
 
-def _predict(model: Path, examples: Examples, seed: int) -> npt.NDArray[np.float32]:
+def _predict(model: Path, blocks: Iterable[Examples], seed: int) -> Predictions:
+    """What the saved model says about examples that come a block at a time."""
     from models import determinism, training
 
     determinism.start(seed)
     from models import archive
 
-    return training.predict(archive.load(model), examples)
+    loaded = archive.load(model)
+    return np.concatenate([training.predict(loaded, block) for block in blocks])
 
 
 def _headline(
-    samples: Mapping[str, Sample], n: int, bootstrap: Bootstrap
+    tested: _Tested, tests: _Part, shown: Mapping[str, Measure], bootstrap: Bootstrap
 ) -> dict[str, dict[str, float]]:
     """Every figure that is one number, with its interval; without those that are not known."""
-    intervals = {
-        name: bootstrap.share(float(sample.value), sample.draws, n)
-        if name == "accuracy"
-        else bootstrap.interval(float(sample.value), sample.draws)
-        for name, sample in samples.items()
-        if sample.value.ndim == 0 and not np.isnan(sample.value)
-    }
-    return {name: interval.rounded() for name, interval in intervals.items()}
+    figures = {}
+    for name, measure in shown.items():
+        sample = tested.samples[name]
+        trials = measure.trials(tests.truth, tests.importance)
+        value = float(sample.value)
+        if np.isnan(value):
+            continue
+        interval = (
+            bootstrap.interval(value, sample.draws)
+            if trials is None
+            else bootstrap.share(value, sample.draws, trials)
+        )
+        if not np.isnan(interval.low):
+            figures[name] = _rounded(interval, measure)
+    return figures
+
+
+def _rounded(interval: Interval, measure: Measure) -> dict[str, float]:
+    ends = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {end: measure.reading.rounded(held, interval.value) for end, held in ends.items()}
 
 
 def _recalls(
-    sample: Sample, actual: Codes, classes: Sequence[str], bootstrap: Bootstrap
+    tested: _Tested, tests: _Part, target: Target, bootstrap: Bootstrap
 ) -> dict[str, dict[str, float]]:
-    """Recall of every class that has holdout examples."""
-    counts = np.bincount(actual, minlength=len(classes))
-    return {
-        classes[place]: bootstrap.share(
-            float(sample.value[place]), sample.draws[:, place], int(counts[place])
-        ).rounded()
-        for place in map(int, np.flatnonzero(counts))
-    }
+    """Recall of every class or label that has holdout examples."""
+    if target.task == "regression":
+        return {}
+    sample = tested.samples[BY_NAME]
+    recalls = {}
+    for place, name in enumerate(target.names):
+        held = (
+            tests.truth == place if target.task == "classification" else tests.truth[:, place] > 0.5
+        )
+        value = float(sample.value[place])
+        if np.isnan(value):
+            continue
+        importance = None if tests.importance is None else tests.importance[held]
+        trials = effective(int(held.sum()), importance)
+        recalls[name] = bootstrap.share(value, sample.draws[:, place], trials).rounded()
+    return recalls
 
 
 def _write_ledger(ledger: Csv, rows: Sequence[Row]) -> None:
@@ -239,23 +333,66 @@ def _write_ledger(ledger: Csv, rows: Sequence[Row]) -> None:
     ledger.write(table.astype(dict.fromkeys(counts, "Int64")))
 
 
-def _write_confusion(
-    confusion: Confusion,
-    actual: Codes,
-    probabilities: npt.NDArray[np.float32],
-    classes: Sequence[str],
-) -> None:
+def _write_answers(confusion: Confusion, tested: _Tested, tests: _Part, target: Target) -> None:
     import pandas as pd
 
-    names = np.array(classes, dtype=object)
-    confusion.write(
-        pd.DataFrame({"actual": names[actual], "predicted": names[probabilities.argmax(axis=1)]})
+    actual, predicted = particulars.answers(tested.answers, tests.truth, target)
+    confusion.write(pd.DataFrame({"actual": actual, "predicted": predicted}))
+
+
+def _details(
+    *,
+    choice: Choice,
+    target: Target,
+    objective: Objective,
+    shown: Mapping[str, Measure],
+    loss: Measure,
+    thresholds: Mapping[str, Tuned],
+    validation: _Part,
+    tests: _Part,
+    tested: Mapping[str, _Tested],
+    params: EvaluateParams,
+) -> Details:
+    chosen, task, truth = tested["chosen"], target.task, tests.truth
+    place = objective.place(target)
+    classes, labels, quantities = (
+        tested if task == one else {} for one in ("classification", "multilabel", "regression")
+    )
+    return Details(
+        task=task,
+        names=target.names,
+        positive=target.names[place] if place is not None and "recall" in shown else None,
+        chosen=choice.candidate,
+        objective=objective.metric,
+        figures={name: measure.reading for name, measure in shown.items()},
+        loss=loss.reading,
+        thresholds=dict(thresholds),
+        level=params.level,
+        replicates=params.replicates,
+        seed=params.seed,
+        tolerance=params.tolerance,
+        validation_examples=len(validation),
+        holdout_examples=len(tests),
+        confusion=particulars.confusion(chosen.sharp, truth) if classes else (),
+        calibration={
+            name: tuple(metrics.calibration_bins(one.predictions, truth, params.bins))
+            for name, one in classes.items()
+        },
+        labels={name: particulars.labels(one.sharp, truth, target) for name, one in labels.items()},
+        residuals={
+            name: particulars.residuals(one.predictions, truth, target)
+            for name, one in quantities.items()
+        },
+        points=particulars.points(chosen.predictions, truth, target) if quantities else {},
     )
 
 
-def _say(choice: Choice, accuracy: Mapping[str, float], level: float, n: int) -> None:
-    value, low, high = (100 * accuracy[key] for key in ("value", "low", "high"))
+def _say(
+    choice: Choice, measure: Measure, figure: Mapping[str, float], level: float, n: int
+) -> None:
+    reading = measure.reading
     log.info(
-        f"chosen: {choice.candidate}; on the {n} holdout examples its accuracy is {value:.1f} % "
-        f"({100 * level:g} % interval {low:.1f} to {high:.1f})"
+        f"chosen: {choice.candidate}; on the {n} holdout examples its {reading.title} is "
+        f"{reading.text(figure['value'])} "
+        f"({100 * level:g} % interval {reading.span(figure['low'], figure['high'])})"
     )

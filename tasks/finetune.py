@@ -117,6 +117,7 @@ def finetune(
         summary=f"The network of {start.stage}, its trunk trained on {_told(params)}, then tuned: "
         f"{params.frozen_epochs} epochs with the trunk frozen, up to {params.epochs} without.",
         settings=spec.model_dump() | unfrozen.model_dump() | {"source": params.source},
+        development=development,
         before=[_as_run(pretrained, runs[0])],
     )
 

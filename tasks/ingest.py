@@ -1,36 +1,89 @@
 """Read the raw data, check that it can be learned from, and write it typed."""
 
-from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from models import findings
-from models.examples import PICTURE, Column, Examples, Schema, Table, Texts
-from pipeline.artifacts import Bundle, Json, Source
+from models import findings, reading
+from models.examples import PICTURE, Examples, Kind, Table, Texts
+from models.reading import Blocks, Read
+from models.table_types import Type
+from models.target import Task
+from pipeline.artifacts import Bundle, Json, Raw
 from pipeline.declaration import stage
-from pipeline.errors import InputError
 from pipeline.params import Section
-
-MOST_CLASSES = 1000
-"""More distinct targets than this are an id or a quantity, not classes."""
+from tasks import ingest_pictures, ingest_tables
 
 
 class IngestParams(Section):
     """What the data are and what is to be learned from them."""
 
     path: str | None
-    """A table below data/ that `models.table_files` reads, or null for scikit-learn's digits."""
-    target: str
-    """The column to predict."""
+    """Below data/: a table as `models.tables` reads it, or pictures as `models.picture_files`
+    does; null for scikit-learn's digits."""
+    kind: Kind
+    task: Task
+    target: tuple[str, ...] = Field(min_length=1)
+    """The column to predict, or several; for pictures what the label is called, or its column."""
     ignore: tuple[str, ...]
     """Columns that are not features."""
+    types: dict[str, Type]
+    """What columns hold, where `models.table_types` would say something else."""
     missing: tuple[str, ...]
     """Cell texts that mean a missing value."""
+    missing_in: dict[str, tuple[str, ...]]
+    """More of them, each for one column."""
+    weight: str | None
+    """The column that says how much a row counts."""
+    size: tuple[int, int] | None
+    """Height and width of pictures; null: as they are, or at most 64."""
+    channels: Literal[1, 3] | None
+    """Grey or colour; null: as the pictures are."""
+    picture: str | None
+    """The column of paths, in a list of pictures; null: the one whose cells look like paths."""
     allow: tuple[str, ...]
     """Names of findings that would stop the run, and are not to."""
+
+    @model_validator(mode="after")
+    def _one_meaning_a_column(self) -> Self:
+        roles = [*self.target, *self.ignore, *([self.weight] if self.weight is not None else [])]
+        for name in roles:
+            if roles.count(name) > 1:
+                raise ValueError(
+                    f"the column {name!r} is named twice; "
+                    "each has one place in target, ignore or weight"
+                )
+            if name in self.types:
+                raise ValueError(f"types names {name!r}, which is no feature")
+        if self.task == "classification" and len(self.target) > 1:
+            raise ValueError("a classification has one target; several are multilabel's")
+        return self
+
+    @model_validator(mode="after")
+    def _what_the_kind_needs(self) -> Self:
+        if self.kind == "table":
+            only: tuple[str, ...] = ("size", "channels", "picture")
+            if self.path is None:
+                raise ValueError("a table needs its path; null is scikit-learn's digits, pictures")
+        elif self.path is None:
+            only = ("size", "channels", "picture", "ignore", "types", "missing_in", "weight")
+            if self.task != "classification":
+                raise ValueError("scikit-learn's digits are for classification")
+        else:
+            only = ("ignore", "types", "weight")
+            if len(self.target) > 1:
+                raise ValueError("pictures have one target; labels may be listed in it")
+        for name in only:
+            if getattr(self, name):
+                what = self.kind if self.path else "scikit-learn's digits"
+                raise ValueError(f"{name} says nothing about {what}; leave it empty or null")
+        if self.size and min(self.size) < 1:
+            raise ValueError("size is height and width in pixels, 1 or more")
+        return self
 
 
 @dataclass(frozen=True)
@@ -41,143 +94,73 @@ class Ingested(Bundle):
     findings: Json
     """[{name, severity, evidence, advice}], see `models.findings`; read by the report alone."""
     profile: Json
-    """{source, kind, task, target, rows, columns: [{name, type, missing, distinct}], shape,
-    classes: {label: count}, ignored, notes}; read by the report alone."""
+    """`models.profile.profile`, with source, ignored (columns), weight (a column or null) and
+    notes (texts); read by the report alone."""
 
 
 @stage()
-def ingest(out: Ingested, source: Source, params: IngestParams) -> None:
+def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     """Read the raw data, check and type them.
 
-    Raises InputError, naming file and column, where nothing can be learned from them.
+    Raises InputError, naming file and column, where nothing can be learned from them, and where
+    they are not as expected.
     """
-    if params.path is None:
-        read = _digits(params.target)
-    else:
-        read = read_examples_file(source.path, params)
-    found = findings.look(read.examples, read.schema)
-    findings.require(found, params.allow, read.profile["source"])
+    read = read_examples_file(raw.data.path, params)
+    source = read.profile["source"]
+    blocks = _as_expected(read, raw.expected.path, source)
+    found = [*findings.look(read.examples, read.schema), *read.findings]
+    notes = findings.require(found, params.allow, source)
+    with out.table.writing(read.schema) as writer:
+        for examples, aside in blocks():
+            writer.append(examples, aside)
     out.findings.write([asdict(finding) for finding in found])
-    out.table.write(read.examples, read.schema, read.aside)
-    out.profile.write(read.profile)
-
-
-@dataclass(frozen=True)
-class Read:
-    """What was understood of the raw data."""
-
-    examples: Examples
-    schema: Schema
-    aside: Texts
-    profile: dict[str, Any]
+    out.profile.write(read.profile | {"notes": [*read.profile["notes"], *notes]})
 
 
 def read_examples_file(path: Path, params: IngestParams) -> Read:
-    """What a table's file holds; raises InputError."""
-    from models.tables import infer, missing_cells, read_table, require_columns, typed
-
-    frame = read_table(path)
-    require_columns(frame, [params.target], "target column", path)
-    require_columns(frame, params.ignore, "column to ignore", path)
-    notes = []
-    unlabelled = missing_cells(frame[params.target], params.missing).to_numpy()
-    if unlabelled.all():
-        raise InputError(f"{path}: the target column {params.target!r} holds only missing values.")
-    if unlabelled.any():
-        notes.append(f"{unlabelled.sum()} rows without a target were set aside")
-    rows = np.flatnonzero(~unlabelled).astype(np.int64)
-    frame = frame.iloc[rows]
-    features = frame.drop(columns=[params.target, *params.ignore])
-    if not len(features.columns):
-        raise InputError(f"{path}: no feature column is left beside the target {params.target!r}.")
-    _require_values(features, params, path)
-    columns = infer(features, params.missing)
-    labels = frame[params.target].astype(str).str.strip().to_numpy(dtype=object)
-    examples = Examples(
-        typed(features, columns, params.missing, path), np.asarray(labels, dtype=object), rows
-    )
-    schema = Schema(
-        kind="table", task="classification", target=params.target, columns=columns, shape=()
-    )
-    facts = [_facts(column, examples) for column in columns]
-    unseen = [Column(name=name, type="categorical") for name in params.ignore]
-    aside = typed(frame, unseen, params.missing, path)
-    _require_classes(examples, path.as_posix(), params.target)
-    profile = _profile(path.as_posix(), schema, examples, facts, params, notes)
-    return Read(examples, schema, aside, profile)
+    """What the raw data hold; raises InputError. `path` counts where `params.path` is not null."""
+    if params.path is None:
+        held = _digits(params)
+    elif params.kind == "table":
+        held = ingest_tables.read(path, params)
+    else:
+        held = ingest_pictures.read(path, params)
+    told = {"ignored": list(params.ignore), "weight": params.weight}
+    return replace(held, profile=held.profile | told)
 
 
-def _digits(target: str) -> Read:
+def _digits(params: IngestParams) -> Read:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pictures = bunch.images.astype(np.float32)[..., np.newaxis]
     labels = bunch.target.astype(str).astype(object)
     examples = Examples({PICTURE: pictures}, labels, np.arange(len(labels), dtype=np.int64))
-    schema = Schema(
-        kind="pictures",
-        task="classification",
-        target=target,
-        columns=(),
-        shape=tuple(int(size) for size in pictures.shape[1:]),
-    )
-    profile = _profile("scikit-learn's digits", schema, examples, [], None, [])
-    return Read(examples, schema, {}, profile)
+    schema = ingest_pictures.schema_of(pictures, params.task, params.target)
+    source = "scikit-learn's digits"
+    return reading.whole(examples, schema, {}, source=source, notes=[], findings=[])
 
 
-def _profile(
-    source: str,
-    schema: Schema,
-    examples: Examples,
-    facts: list[dict[str, Any]],
-    params: IngestParams | None,
-    notes: list[str],
-) -> dict[str, Any]:
-    return {
-        "source": source,
-        "kind": schema.kind,
-        "task": schema.task,
-        "target": schema.target,
-        "rows": len(examples),
-        "columns": facts,
-        "shape": list(schema.shape),
-        "classes": dict(sorted(Counter(examples.labels.tolist()).items())),
-        "ignored": list(params.ignore) if params else [],
-        "notes": notes,
-    }
+def _as_expected(read: Read, path: Path, source: str) -> Blocks:
+    """The blocks of `read`, held against the file of expectations; raises InputError."""
+    from models import expectations
 
+    expected = expectations.read(path) if path.name else None
+    if expected is None:
+        return read.blocks
 
-def _facts(column: Column, examples: Examples) -> dict[str, Any]:
-    values = examples.features[column.name]
-    absent = np.isnan(values) if column.type == "numeric" else values == ""
-    return {
-        "name": column.name,
-        "type": column.type,
-        "missing": int(absent.sum()),
-        "distinct": len(set(values[~absent].tolist())),
-    }
+    def require(examples: Examples, aside: Texts) -> None:
+        problems = expectations.check(examples, read.schema, aside, expected)
+        expectations.require(problems, source)
 
+    # Before all else: what departs is the likeliest reason for anything that follows.
+    require(read.examples, read.aside)
+    if len(read.examples) == read.profile["rows"]:
+        return read.blocks
 
-def _require_values(features: Any, params: IngestParams, path: Path) -> None:
-    from models.tables import missing_cells
+    def required() -> Iterator[tuple[Examples, Texts]]:
+        for examples, aside in read.blocks():
+            require(examples, aside)
+            yield examples, aside
 
-    for name in features.columns:
-        if missing_cells(features[name], params.missing).all():
-            raise InputError(
-                f"{path}: the column {name!r} holds only missing values.\n"
-                "Add it to ingest.ignore in params.yaml, or mend the file."
-            )
-
-
-def _require_classes(examples: Examples, source: str, target: str) -> None:
-    counts = Counter(examples.labels.tolist())
-    if len(counts) < 2:
-        raise InputError(
-            f"{source}: the target {target!r} has one class only, {next(iter(counts))!r}; "
-            "there is nothing to tell apart."
-        )
-    if len(counts) > MOST_CLASSES:
-        raise InputError(
-            f"{source}: the target {target!r} has {len(counts)} distinct values; "
-            f"at most {MOST_CLASSES} classes can be told apart. Is it an id or a quantity?"
-        )
+    return required

@@ -52,4 +52,5 @@ def regularize(
         f"{params.l2:g}, {'with' if params.batch_norm else 'without'} batch normalisation, "
         f"stopped after {params.patience} epochs without improvement.",
         settings=spec.model_dump() | settings.model_dump(),
+        development=development,
     )

@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 from models import determinism, results, training
 from models.candidate import Searched
 from models.examples import Development
+from models.objective import Measure, Objective
 from models.settings import (
     BatchSize,
     Depth,
+    Embedding,
     Epochs,
     FitSettings,
     NetworkSpec,
@@ -18,6 +20,7 @@ from models.settings import (
     Rate,
     Seed,
     Seeds,
+    Text,
     Width,
 )
 from pipeline.declaration import Cost, stage
@@ -28,7 +31,7 @@ from pipeline.params import Section
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.tuning import Values
+    from models.tuning import Space, Values
 
 
 class SearchParams(Section):
@@ -48,6 +51,10 @@ class SearchParams(Section):
     """Depths to choose from."""
     batch_size: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
     """Batch sizes to choose from."""
+    text: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """What reads texts, to choose from; nothing is varied where there are none."""
+    embedding: Embedding
+    """Numbers that stand for a word."""
     epochs: Epochs
     """At the most, of a trial and of a retraining."""
     patience: Patience | None
@@ -78,8 +85,9 @@ class Trial:
 
     trial: int
     values: "Values"
-    accuracy: float | None
-    log_loss: float | None
+    score: float | None
+    """Of the objective."""
+    loss: float | None
     epochs: int
     examples: int
     parameters: int
@@ -90,6 +98,7 @@ class Trial:
 def search(
     out: Searched,
     development: Development,
+    objective: Objective,
     params: SearchParams,
     executor: Executor,
 ) -> None:
@@ -98,8 +107,9 @@ def search(
         results.switched_off(out, "search")
         out.trials.write(_table([]))
         return
-    trials, tried = _try(development, params, executor)
-    best = _best(trials)
+    metric = objective.metric_for(development.target())
+    trials, tried = _try(development, metric, params, executor)
+    best = _best(trials, metric)
     shape, settings = _settings(best.values, params)
     runs = training.train_seeds(
         executor, development, out.model.make(), shape, settings, params.seeds, "search"
@@ -113,21 +123,25 @@ def search(
         f"depth {best.values.depth}, learning rate {best.values.learning_rate:g}, batch size "
         f"{best.values.batch_size}.",
         settings=shape.model_dump() | settings.model_dump(),
+        development=development,
         before=tried,
     )
 
 
 def _try(
-    development: Development, params: SearchParams, executor: Executor
+    development: Development, metric: Measure, params: SearchParams, executor: Executor
 ) -> tuple[list[Trial], list[training.Run]]:
     """All trials in the order asked, in rounds."""
     from models import tuning
 
     determinism.start(params.seed)
-    space = tuning.Space(params.learning_rate, params.width, params.depth, params.batch_size)
+    space = _space(development, params)
+    truth, importance = development.truth("validation")
     trials: list[Trial] = []
     tried: list[training.Run] = []
-    with tuning.Oracle(params.method, space, params.trials, params.seed) as oracle:
+    with tuning.Oracle(
+        params.method, space, params.trials, params.seed, higher=metric.sign > 0
+    ) as oracle:
         while proposals := oracle.ask(min(tuning.ROUND, params.trials - len(trials))):
             numbers = range(len(trials) + 1, len(trials) + len(proposals) + 1)
             items = [
@@ -142,16 +156,30 @@ def _try(
             ]
             runs = executor.map(training.train, items, [item.name for item in items])
             for number, values, run in zip(numbers, proposals, runs, strict=True):
-                trial = _trial(number, values, run)
-                oracle.tell(values, trial.accuracy)
+                score = metric.score(run.predictions, truth, importance)
+                trial = _trial(number, values, run, score)
+                oracle.tell(values, trial.score)
                 trials.append(trial)
             tried.extend(_named(run) for run in runs)
     return trials, tried
 
 
+def _space(development: Development, params: SearchParams) -> "Space":
+    from models import tuning
+
+    reads = any(column.type == "text" for column in development.schema().columns)
+    return tuning.Space(
+        params.learning_rate,
+        params.width,
+        params.depth,
+        params.batch_size,
+        params.text if reads else params.text[:1],
+    )
+
+
 def _settings(values: "Values", params: SearchParams) -> tuple[NetworkSpec, FitSettings]:
     return (
-        NetworkSpec.plain(values.width, values.depth),
+        NetworkSpec.plain(values.width, values.depth, values.text, params.embedding),
         FitSettings(
             learning_rate=values.learning_rate,
             batch_size=values.batch_size,
@@ -167,12 +195,12 @@ def _named(run: training.Run) -> training.Run:
     return replace(run, lines=lines)
 
 
-def _trial(number: int, values: "Values", run: training.Run) -> Trial:
+def _trial(number: int, values: "Values", run: training.Run, score: float) -> Trial:
     return Trial(
         number,
         values,
-        None if run.diverged else run.accuracy,
-        None if run.diverged else float(f"{run.log_loss:.6g}"),
+        None if run.diverged else float(f"{score:.7g}"),
+        None if run.diverged else float(f"{run.loss:.6g}"),
         run.epochs,
         run.examples,
         run.parameters,
@@ -180,8 +208,8 @@ def _trial(number: int, values: "Values", run: training.Run) -> Trial:
     )
 
 
-def _best(trials: list[Trial]) -> Trial:
-    """The highest accuracy; of equal ones the lowest log loss, of those the first.
+def _best(trials: list[Trial], metric: Measure) -> Trial:
+    """The best score; of equal ones the lowest loss, of those the first.
 
     Raises FettleError where every trial diverged.
     """
@@ -190,13 +218,13 @@ def _best(trials: list[Trial]) -> Trial:
         raise FettleError(
             f"search: all {len(trials)} trials diverged; lower search.learning_rate in params.yaml"
         )
-    return min(completed, key=lambda trial: (-(trial.accuracy or 0.0), trial.log_loss))
+    return min(completed, key=lambda trial: (-metric.sign * (trial.score or 0.0), trial.loss))
 
 
 def _table(trials: list[Trial]) -> "pd.DataFrame":
     import pandas as pd
 
-    varied = ["learning_rate", "width", "depth", "batch_size"]
+    varied = ["learning_rate", "width", "depth", "batch_size", "text"]
     columns = [field.name for field in fields(Trial)]
     columns[1:2] = varied
     rows = [{**asdict(trial), **asdict(trial.values)} for trial in trials]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.closure import closure
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 VENV = Path(sys.prefix)
@@ -128,8 +130,9 @@ def toy_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     template = tmp_path_factory.mktemp("template") / "toy"
     copy_code(template)
     (template / "models").mkdir()
-    for name in ("evaluation.py", "examples.py"):
-        shutil.copy(ROOT / "models" / name, template / "models" / name)
+    for path in closure("models.evaluation", ROOT):
+        if path.startswith("models/"):
+            shutil.copy(ROOT / path, template / path)
     for path in (ROOT / "tests" / "toy").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             place = template / path.relative_to(ROOT / "tests" / "toy")

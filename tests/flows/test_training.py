@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.training import training
-from pipeline.artifacts import Source
+from pipeline.artifacts import Raw, Source
 from pipeline.graph import Node, needs, sections, trace
 from pipeline.params_file import load
 from pipeline.render import dependencies, render
@@ -16,7 +16,11 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def nodes() -> dict[str, Node]:
-    return {node.name: node for node in trace(training, Source(Path()))}
+    return {node.name: node for node in trace(training, raw())}
+
+
+def raw(path: str | None = None) -> Raw:
+    return Raw(Source(Path(path or "")), Source(Path("data/schema.yaml" if path else "")))
 
 
 def readers(nodes: dict[str, Node], path: str) -> list[str]:
@@ -44,21 +48,23 @@ def test_the_raw_table_leads_to_split_alone_and_the_holdout_to_evaluate_alone(
 def test_facts_about_all_rows_reach_the_report_alone(nodes: dict[str, Node]) -> None:
     assert readers(nodes, "artifacts/ingest/profile.json") == ["report"]
     assert readers(nodes, "artifacts/split/summary.json") == ["report"]
+    assert readers(nodes, "artifacts/ingest/findings.json") == ["report"]
+    assert readers(nodes, "artifacts/split/findings.json") == ["report"]
 
 
 def test_the_committed_dvc_yaml_is_the_rendered_one() -> None:
     from pipeline.params_file import read_raw
 
     path = read_raw(ROOT / "params.yaml")["ingest"]["path"]
-    rendered = render(trace(training, Source(Path(path or ""))), ROOT)
+    rendered = render(trace(training, raw(path)), ROOT)
     assert (ROOT / "dvc.yaml").read_text() == rendered
 
 
 def test_what_is_rendered_depends_on_the_code_and_the_path_alone(nodes: dict[str, Node]) -> None:
-    own = render(trace(training, Source(Path("data/own.csv"))), ROOT)
+    own = render(trace(training, raw("data/own.csv")), ROOT)
     plain = render(list(nodes.values()), ROOT)
     added = set(own.splitlines()) - set(plain.splitlines())
-    assert added == {"      - data/own.csv"}
+    assert added == {"      - data/own.csv", "      - data/schema.yaml"}
 
 
 def test_every_stage_depends_on_its_code_the_launcher_and_the_lock_file(
@@ -76,7 +82,7 @@ def test_one_word_per_stage(nodes: dict[str, Node]) -> None:
     for name, node in nodes.items():
         assert node.stage.module == f"tasks.{name}"
         assert all(artifact.path.parts[:2] == ("artifacts", name) for artifact in node.writes())
-    assert list(sections(list(nodes.values()))) == list(nodes)
+    assert set(sections(list(nodes.values()))) == {*nodes, "objective"}
 
 
 def test_the_default_run_makes_at_most_30_fits(nodes: dict[str, Node]) -> None:

@@ -9,31 +9,29 @@ from models.candidate import Record, Trained
 from models.examples import PICTURE, Column, Development, Examples, Schema
 from models.settings import FitSettings, NetworkSpec
 
-SPEC = NetworkSpec.plain(4, 1)
+SPEC = NetworkSpec.plain(4, 1, "pool", 4)
 SETTINGS = FitSettings(learning_rate=0.01, batch_size=32, epochs=2, patience=None)
 
 
-def schema(*columns: str, kind: str = "table") -> Schema:
-    """Columns named in capitals are categorical."""
-    typed = tuple(
-        Column(name=name, type="categorical" if name.isupper() else "numeric") for name in columns
-    )
+def schema(*columns: str, kind="table", task="classification", targets=("label",)) -> Schema:
+    """Columns named in capitals are categorical, those named text… and time… what they say."""
+    typed = tuple(Column(name=name, type=_type(name)) for name in columns)
     shape = (8, 8, 1) if kind == "pictures" else ()
-    return Schema.model_validate(
-        {
-            "kind": kind,
-            "task": "classification",
-            "target": "label",
-            "columns": typed,
-            "shape": shape,
-        }
-    )
+    return Schema(kind=kind, task=task, targets=targets, columns=typed, shape=shape)
+
+
+def _type(name: str):
+    for kind in ("text", "time"):
+        if name.startswith(kind):
+            return kind
+    return "categorical" if name.isupper() else "numeric"
 
 
 def examples(labels, **features) -> Examples:
-    """Lists of numbers become float32, lists of text objects."""
+    """Lists of numbers become float32, of times float64, of text objects."""
+    kinds = {"numeric": np.float32, "time": np.float64}
     arrays = {
-        name: np.array(values, dtype=object if isinstance(values[0], str) else np.float32)
+        name: np.array(values, dtype=kinds.get(_type(name), object))
         for name, values in features.items()
     }
     return Examples(arrays, np.array(labels, dtype=object), np.arange(len(labels)))
@@ -53,6 +51,7 @@ def pictures(folder: Path, count: int = 160) -> Development:
         every.take(np.arange(part)),
         every.take(np.arange(part, count)),
         schema(kind="pictures"),
+        "none",
     )
     return development
 
@@ -74,7 +73,60 @@ def rows(count: int, seed: int) -> Examples:
 def table(folder: Path) -> Development:
     """120 and 40 rows of the table above."""
     development = Development(folder)
-    development.write(rows(120, 1), rows(40, 2), schema("number", "COLOUR"))
+    development.write(rows(120, 1), rows(40, 2), schema("number", "COLOUR"), "none")
+    return development
+
+
+def letters(count: int, seed: int) -> Examples:
+    """Texts, times and numbers; the label follows from one word. Some are missing."""
+    generator = np.random.default_rng(seed)
+    filler = ["the", "a", "of", "and", "to"]
+    good = generator.random(count) < 0.5
+    texts = [
+        " ".join(
+            [*generator.choice(filler, generator.integers(1, 9)), "good" if is_good else "bad"]
+        )
+        for is_good in good
+    ]
+    time = 19_000 + generator.uniform(0, 800, count)
+    time[generator.random(count) < 0.1] = np.nan
+    return Examples(
+        {
+            "text": np.array(texts, dtype=object),
+            "time": time,
+            "number": generator.normal(size=count).astype(np.float32),
+            "text b": generator.choice(["", "a b c!", "d"], count).astype(object),
+        },
+        np.where(good, "yes", "no").astype(object),
+        np.arange(count),
+    )
+
+
+def texts(folder: Path) -> Development:
+    """160 and 60 of the rows above."""
+    development = Development(folder)
+    columns = schema("text", "time", "number", "text b")
+    development.write(letters(160, 1), letters(60, 2), columns, "none")
+    return development
+
+
+def told(count: int, seed: int, task: str) -> Examples:
+    """A table with three targets, of which the last never varies; importance is 1 or 2."""
+    generator = np.random.default_rng(seed)
+    x, y = generator.normal(size=(2, count)).astype(np.float32)
+    if task == "multilabel":
+        targets = np.stack([x > 0, x + y > 1, np.zeros(count)], axis=1)
+    else:
+        targets = np.stack([100 + 5 * x + y, np.exp(y), np.full(count, 7)], axis=1)
+    weights = generator.integers(1, 3, count).astype(np.float32)
+    return Examples({"x": x, "y": y}, targets.astype(np.float32), np.arange(count), weights=weights)
+
+
+def several(folder: Path, task: str, transform="none") -> Development:
+    """160 and 60 of the rows above; `task` is multilabel or regression."""
+    development = Development(folder)
+    columns = schema("x", "y", task=task, targets=("one", "two", "three"))
+    development.write(told(160, 1, task), told(60, 2, task), columns, transform)
     return development
 
 

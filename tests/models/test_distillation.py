@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.special import log_softmax, rel_entr, softmax
+from scipy.special import expit, log_softmax, rel_entr, softmax
 
 from models import determinism, distillation
 
@@ -13,7 +13,9 @@ CODES = np.array([0, 1, 2, 3, 0, 1], dtype=np.int32)
 def loss(temperature, hard_weight, teacher=TEACHER, student=STUDENT, codes=CODES):
     determinism.start(1)
     targets = distillation.targets(codes, teacher)
-    values = distillation.loss(targets, student, temperature=temperature, hard_weight=hard_weight)
+    values = distillation.classes_loss(
+        targets, student, temperature=temperature, hard_weight=hard_weight
+    )
     return values.numpy()
 
 
@@ -52,8 +54,42 @@ def test_the_square_of_the_temperature_keeps_the_gradient_s_size():
         student = tf.constant(STUDENT)
         with tf.GradientTape() as tape:
             tape.watch(student)
-            value = distillation.loss(targets, student, temperature=temperature, hard_weight=0.0)
+            value = distillation.classes_loss(
+                targets, student, temperature=temperature, hard_weight=0.0
+            )
         return float(tf.norm(tape.gradient(value, student)))
 
     # At high temperatures the gradient tends to a limit, (student - teacher) / classes.
     assert size(200.0) == pytest.approx(size(100.0), rel=0.05)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+@pytest.mark.parametrize("hard_weight", [0.0, 0.4, 1.0])
+def test_labels_are_distributions_over_two_outcomes(temperature, hard_weight):
+    determinism.start(1)
+    codes = (GENERATOR.random((6, 4)) < 0.5).astype(np.float32)
+    right = np.where(codes > 0, expit(STUDENT), expit(-STUDENT))
+    taught, learned = expit(TEACHER / temperature), expit(STUDENT / temperature)
+    soft = rel_entr(taught, learned) + rel_entr(1 - taught, 1 - learned)
+    expected = hard_weight * -np.log(right) + (1 - hard_weight) * temperature**2 * soft
+
+    found = distillation.labels_loss(
+        distillation.targets(codes, TEACHER),
+        STUDENT,
+        temperature=temperature,
+        hard_weight=hard_weight,
+    )
+
+    np.testing.assert_allclose(found, expected.mean(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_quantities_are_matched_by_their_squares():
+    determinism.start(1)
+    codes = GENERATOR.normal(size=(6, 4)).astype(np.float32)
+    expected = 0.3 * (codes - STUDENT) ** 2 + 0.7 * (TEACHER - STUDENT) ** 2
+
+    found = distillation.quantities_loss(
+        distillation.targets(codes, TEACHER), STUDENT, temperature=5.0, hard_weight=0.3
+    )
+
+    np.testing.assert_allclose(found, expected.mean(axis=1), rtol=1e-5)

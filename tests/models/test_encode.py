@@ -1,7 +1,17 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from models import determinism, encode
+from models import archive, determinism, encode, layers, network
+from models.examples import PICTURE, Examples
+from models.layout import UNKNOWN
+from tests.conftest import ROOT
 from tests.models import small
 
 
@@ -112,3 +122,226 @@ def test_no_examples_give_no_rows():
     empty = train.take(np.array([], dtype=np.int64))
 
     assert encoded(train, small.schema("x"), empty).shape == (0, 1)
+
+
+def test_encoded_values_are_float32_even_of_categories_alone():
+    train = small.examples(["a"] * 3, C=["", "", ""])
+
+    values = encoded(train, small.schema("C"))
+
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, [[0, 1]] * 3)
+
+
+def test_a_category_may_have_any_name():
+    names = ["[UNK]", "a", "UNK", "\0", "é 東"]
+    train = small.examples(["a"] * 5, C=names)
+
+    values = encoded(train, small.schema("C"), small.examples(["a"] * 6, C=[*names, "new"]))
+
+    assert values[:5, 0].sum() == 0
+    assert sorted(values[:5].argmax(axis=1)) == [1, 2, 3, 4, 5]
+    assert values[5].argmax() == 0
+
+
+def calendar(*times):
+    train = small.examples(["a"] * len(times), time=times)
+    return encoded(train, small.schema("time"))
+
+
+def test_times_become_trend_cycles_and_a_mark():
+    noon, monday = 0.5, 4.0  # 1970-01-05 was a Monday
+    values = calendar(monday, monday + 7, monday + 3.5 + noon, np.nan)
+
+    assert values.shape == (4, 8)
+    trend = values[:3, 0]
+    np.testing.assert_allclose([trend.mean(), trend.std()], [0, 1], atol=1e-6)
+    sines, cosines = values[:3, 1:4], values[:3, 4:7]
+    np.testing.assert_allclose(sines**2 + cosines**2, 1, rtol=1e-6)
+    # A week later the week's and the day's hands point the same way, the year's does not.
+    np.testing.assert_allclose(sines[0, 1:], sines[1, 1:], atol=1e-6)
+    assert abs(sines[0, 0] - sines[1, 0]) > 0.05
+    np.testing.assert_allclose(cosines[2, 2], 1, atol=1e-6)  # midnight
+    angle = 2 * np.pi * monday / 365.2425
+    np.testing.assert_allclose([sines[0, 0], cosines[0, 0]], [np.sin(angle), np.cos(angle)], 1e-6)
+    np.testing.assert_array_equal(values[3], [0] * 7 + [1])
+
+
+def test_times_keep_their_seconds():
+    # In float32 a day of this year is exact to about two minutes.
+    second = 1 / 86_400
+    times = 20_000.25 + second * np.arange(4)
+
+    values = calendar(*times)
+
+    np.testing.assert_allclose(values[:, 3], np.sin(2 * np.pi * (times % 1)), atol=1e-7)
+    np.testing.assert_allclose(np.diff(values[:, 0]), np.sqrt(4 / 5), rtol=1e-3)
+
+
+@pytest.mark.parametrize("time", [0.0, 20_000.25, np.nan])
+def test_times_that_do_not_vary_give_a_level_trend(time):
+    np.testing.assert_array_equal(calendar(time, time)[:, 0], 0)
+
+
+def words(*texts):
+    return [[word.decode() for word in row] for row in layers.words(tf.constant(texts)).to_list()]
+
+
+def test_words_stand_between_spaces_and_punctuation():
+    assert words("Don't PAY £5,000.50 – now!!", "", " \n", "x_y a/b") == [
+        ["don", "t", "pay", "£", "5", "000", "50", "now"],
+        [],
+        [],
+        ["x", "y", "a", "b"],
+    ]
+
+
+def test_words_of_any_script():
+    assert words("ÉCOLE Straße", "東京タワー", "हिन्दी", "👍😀ok") == [
+        ["école", "straße"],
+        ["東", "京", "タ", "ワ", "ー"],
+        ["हिन्दी"],
+        ["👍", "😀", "ok"],
+    ]
+
+
+@pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "lt_LT.UTF-8"])
+def test_words_do_not_depend_on_the_environment_s_language(locale):
+    text = "ISTANBUL İzmir Ìx Íx Ĩx Į́x J́x"
+    code = (
+        "from models import determinism; determinism.pin();"
+        "from models import layers; import tensorflow as tf;"
+        f"print(layers.words(tf.constant([{text!r}])).to_list())"
+    )
+
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"LC_ALL": locale, "LANG": locale},
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert found.stdout.strip() == str(layers.words(tf.constant([text])).to_list())
+
+
+def test_texts_become_places_behind_the_other_columns():
+    train = small.examples(["a"] * 3, text=["b a b", "a b", "c"], x=[1, 2, 3])
+    later = small.examples(["a"] * 4, text=["A, b!", "", "new c", "c c c c c"], x=[1, 2, 3, 2])
+    schema = small.schema("text", "x")
+
+    layout = encode.learn(train, schema).layout
+    values = encoded(train, schema, later)
+
+    [text] = layout.texts
+    assert (layout.dense, layout.starts) == (1, (1,))
+    assert (text.name, text.length, text.vocabulary) == ("text", 3, ("b", "a", "c"))
+    np.testing.assert_array_equal(values[:, 1:], [[3, 2, 0], [0, 0, 0], [1, 4, 0], [4, 4, 4]])
+
+
+def test_the_vocabulary_keeps_the_most_frequent_words_and_a_tie_goes_by_name(monkeypatch):
+    monkeypatch.setattr(encode, "VOCABULARY", 3)
+    train = small.examples(["a"] * 2, text=["z y x x", "w\0 x"])
+
+    [text] = encode.learn(train, small.schema("text")).texts
+
+    assert text.vocabulary == ("x", "w", "y")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
+def test_every_training_word_has_a_place(texts):
+    train = small.examples(["a"] * len(texts), text=texts)
+    [text] = encode.learn(train, small.schema("text")).texts
+
+    values = encoded(train, small.schema("text"))
+
+    lengths = [len(row) for row in words(*texts)]
+    assert text.length == max(1, int(np.percentile(lengths, 95, method="inverted_cdf")))
+    assert values.max(initial=0) < text.places
+    assert not (values == UNKNOWN).any()
+    assert ((values > 0).sum(axis=1) == np.minimum(lengths, text.length)).all()
+
+
+def test_texts_without_words_give_padding():
+    train = small.examples(["a"] * 2, text=["", "?!"])
+
+    np.testing.assert_array_equal(encoded(train, small.schema("text")), [[0], [0]])
+
+
+def test_long_texts_are_cut():
+    train = small.examples(["a"] * 2, text=["a " * 1000, "b " * 1000])
+
+    assert encoded(train, small.schema("text")).shape == (2, encode.LENGTH)
+
+
+def test_blocks_say_the_same_as_the_whole():
+    whole = small.letters(200, 1)
+    schema = small.schema("text", "time", "number", "text b")
+    parts = [whole.take(np.arange(start, start + 50)) for start in range(0, 200, 50)]
+
+    statistics = encode.learn_blocks(lambda: parts, schema)
+
+    one = encode.learn(whole, schema)
+    assert statistics.texts == one.texts
+    for found, expected in zip(
+        statistics.numeric + statistics.times, one.numeric + one.times, strict=True
+    ):
+        assert found.missing == expected.missing
+        assert (found.mean, found.scale) == pytest.approx((expected.mean, expected.scale))
+
+
+def test_the_layout_fits_every_kind_of_column(tmp_path):
+    rows = small.letters(50, 1)
+    rows.features["COLOUR"] = small.rows(50, 1).features["COLOUR"]
+    rows.features["number"][:3] = np.nan
+    statistics = encode.learn(rows, small.schema("text", "time", "number", "text b", "COLOUR"))
+
+    layout = statistics.layout
+
+    assert layout.dense == (1 + 1) + (7 + 1) + (1 + 3)
+    assert layout.starts[1] == layout.dense + layout.texts[0].length
+    values = encode.run(encode.build(statistics), rows)
+    assert values.shape[1] == layout.starts[1] + layout.texts[1].length
+
+
+def test_an_encoder_is_saved_and_loaded_with_texts_and_times(tmp_path):
+    rows = small.letters(50, 1)
+    encoder = encode.build(encode.learn(rows, small.schema("text", "time", "number", "text b")))
+
+    archive.save(encoder, tmp_path / "a.keras")
+    archive.save(encoder, tmp_path / "b.keras")
+
+    loaded = archive.load(tmp_path / "a.keras")
+    np.testing.assert_array_equal(encode.run(loaded, rows), encode.run(encoder, rows))
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+
+
+def test_bytes_of_pictures_are_values_too():
+    raw = np.random.default_rng(1).integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)
+    schema = small.schema(kind="pictures").model_copy(update={"shape": (6, 5, 3)})
+    train = Examples({PICTURE: raw}, np.array(["a"] * 20, dtype=object), np.arange(20))
+
+    values = encoded(train, schema)
+
+    np.testing.assert_allclose(values, (raw - raw.mean()) / raw.std(), atol=1e-5)
+
+
+def test_a_batch_is_bounded_by_what_the_model_holds_at_once():
+    spec = small.SPEC.model_copy(update={"width": 32})
+    large = network.build((64, 64, 3), 2, spec, seed=1)
+    small_one = network.build((8,), 2, spec, seed=1)
+
+    assert encode.rows(small_one) == encode.BATCH
+    assert encode.rows(large) == encode.MEMORY // (4 * 64 * 64 * 32)
+
+
+def test_batches_of_any_size_give_the_same(monkeypatch):
+    train = small.letters(50, 1)
+    encoder = encode.build(encode.learn(train, small.schema("text", "time", "number", "text b")))
+    whole = encode.run(encoder, train)
+
+    monkeypatch.setattr(encode, "BATCH", 7)
+
+    np.testing.assert_array_equal(encode.run(encoder, train), whole)

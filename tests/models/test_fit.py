@@ -3,7 +3,8 @@ import logging
 import numpy as np
 import pytest
 
-from models import determinism, fit, network
+from models import criterion, determinism, fit, network
+from models.rows import BLOCK_ROWS, FileRows
 from models.settings import FitSettings, NetworkSpec
 
 GENERATOR = np.random.default_rng(0)
@@ -11,11 +12,12 @@ INPUTS = GENERATOR.normal(size=(100, 3)).astype(np.float32)
 CODES = (INPUTS[:, 0] > 0).astype(np.int32)
 OTHER = GENERATOR.normal(size=(40, 3)).astype(np.float32)
 OTHER_CODES = (OTHER[:, 0] > 0).astype(np.int32)
+SPEC = NetworkSpec.plain(4, 1, "pool", 2)
 
 
 def fitted(learning_rate=0.01, epochs=3, patience=None, seed=1, l2=0.0, codes=OTHER_CODES):
     determinism.start(seed)
-    spec = NetworkSpec(width=8, depth=1, dropout=0.0, l2=l2, batch_norm=False)
+    spec = SPEC.model_copy(update={"width": 8, "l2": l2})
     built = network.build((3,), 2, spec, seed=1)
     settings = FitSettings(
         learning_rate=learning_rate, batch_size=32, epochs=epochs, patience=patience
@@ -29,7 +31,7 @@ def test_every_epoch_holds_every_example_once_in_another_order():
     determinism.start(1)
     places = np.arange(10)
 
-    dataset, steps = fit.batches(places, places * 2, size=4, seed=1)
+    dataset, steps = fit.batches(places, [places * 2], size=4, seed=1)
 
     taken = [tuple(part.numpy() for part in batch) for batch in dataset.take(2 * steps)]
     assert [len(inputs) for inputs, _ in taken] == [4, 4, 2, 4, 4, 2]
@@ -45,11 +47,73 @@ def test_the_order_follows_from_the_seed():
     places = np.arange(50)
 
     def order(seed):
-        dataset, _ = fit.batches(places, places, size=50, seed=seed)
+        dataset, _ = fit.batches(places, [places], size=50, seed=seed)
         return next(iter(dataset))[0].numpy().tolist()
 
     assert order(1) == order(1)
     assert order(1) != order(2)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Rows of a file, each its own number: five blocks, of which the last is short."""
+    count = 4 * BLOCK_ROWS + 100
+    rows = FileRows((1,))
+    rows.append(np.arange(count, dtype=np.float32)[:, None])
+    return rows
+
+
+def test_rows_of_a_file_come_once_an_epoch_in_another_order_within_pools(many, monkeypatch):
+    determinism.start(1)
+    monkeypatch.setattr(fit, "pool_blocks", lambda rows: 2)
+    numbers = np.arange(len(many))
+
+    dataset, steps = fit.batches(many, [numbers], size=1000, seed=1)
+
+    taken = [tuple(part.numpy() for part in batch) for batch in dataset.take(2 * steps)]
+    assert all((inputs[:, 0] == codes).all() for inputs, codes in taken)
+    first, second = (np.concatenate([codes for _, codes in half]) for half in halves(taken))
+    assert (np.sort(first) == numbers).all()
+    assert (np.sort(second) == numbers).all()
+    assert not np.array_equal(first, second)
+    # Two blocks are mixed with each other, and with no third.
+    pool = first[: 2 * BLOCK_ROWS] // BLOCK_ROWS
+    assert len(set(pool.tolist())) == 2
+    assert 0.4 < (pool[:1000] == pool[0]).mean() < 0.6
+
+
+def halves(items):
+    middle = len(items) // 2
+    return items[:middle], items[middle:]
+
+
+def test_weights_say_how_much_an_example_counts():
+    # Two examples that contradict each other: the heavier one wins.
+    inputs = np.ones((2, 3), dtype=np.float32)
+    for heavier in (0, 1):
+        determinism.start(1)
+        built = network.build((3,), 2, SPEC, seed=1)
+        weights = np.float32([3, 1] if heavier == 0 else [1, 3])
+        settings = FitSettings(learning_rate=0.05, batch_size=2, epochs=80, patience=None)
+        part = (inputs, np.array([0, 1], dtype=np.int32))
+        result = fit.fit(built, part, part, settings, 1, name="w", weights=(weights, weights))
+        odds = np.exp(result.outputs[0, heavier] - result.outputs[0, 1 - heavier])
+        assert odds == pytest.approx(3, rel=0.05)
+        assert result.epochs[-1].val_loss == pytest.approx(0.5623, rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_labels_and_quantities_are_learned(kind):
+    determinism.start(1)
+    codes = np.stack([INPUTS[:, 0] > 0, INPUTS[:, 1] > 0], axis=1).astype(np.float32)
+    used = criterion.CLASSIFY_LABELS if kind == "multilabel" else criterion.REGRESS
+    settings = FitSettings(learning_rate=0.02, batch_size=32, epochs=40, patience=None)
+    built = network.build((3,), 2, SPEC.model_copy(update={"width": 16}), seed=1)
+    result = fit.fit(
+        built, (INPUTS, codes), (INPUTS, codes), settings, 1, name=kind, criterion=used
+    )
+    assert result.epochs[-1].val_loss < result.epochs[0].val_loss / 2
+    assert (result.epochs[-1].val_accuracy is None) == (kind == "regression")
 
 
 def test_it_learns_and_says_so_in_one_line(caplog):
@@ -87,7 +151,7 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch():
     losses = [row.val_loss for row in result.epochs]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30
-    loss, _ = fit.measure(1 - OTHER_CODES, result.outputs)
+    loss, _ = criterion.measure_classes(1 - OTHER_CODES, result.outputs)
     assert loss == pytest.approx(losses[best], rel=1e-4)
 
 
@@ -95,7 +159,7 @@ def test_a_fit_that_diverges_ends_and_is_recorded():
     broken = INPUTS.copy()
     broken[5] = np.inf
     determinism.start(1)
-    built = network.build((3,), 2, NetworkSpec.plain(4, 1), seed=1)
+    built = network.build((3,), 2, SPEC, seed=1)
     settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=9, patience=3)
 
     result = fit.fit(built, (broken, CODES), (OTHER, OTHER_CODES), settings, 1, name="broken")

@@ -17,7 +17,7 @@ def probabilities_with(right):
 
 
 def accuracy_of(bootstrap, right):
-    return bootstrap.sample(ACCURACY, *probabilities_with(right))["accuracy"]
+    return bootstrap.sample(ACCURACY, *probabilities_with(right), None)["accuracy"]
 
 
 def test_interval_of_a_share_is_the_binomial_one():
@@ -139,17 +139,40 @@ def test_replicates_that_measure_nothing_are_left_out():
 def test_figures_by_class_keep_their_shape():
     bootstrap = Bootstrap(replicates=20, level=0.95, seed=13)
     probabilities, labels = probabilities_with(np.arange(50) % 5 > 0)
-    sample = bootstrap.sample({"recall": metrics.recall}, probabilities, labels)["recall"]
+    sample = bootstrap.sample({"recall": metrics.recall}, probabilities, labels, None)["recall"]
     assert isinstance(sample, Sample)
     assert sample.value.shape == (2,)
     assert sample.draws.shape == (20, 2)
     assert sample.value[0] == pytest.approx(0.8)
 
 
+def test_importance_counts_wherever_an_example_is_drawn():
+    bootstrap = Bootstrap(replicates=3000, level=0.95, seed=15)
+    random = np.random.default_rng(15)
+    right, importance = random.random(300) < 0.7, random.uniform(0.2, 5, 300)
+    probabilities, labels = probabilities_with(right)
+    sample = bootstrap.sample(ACCURACY, probabilities, labels, importance)["accuracy"]
+    share = np.average(right, weights=importance)
+    assert sample.value == pytest.approx(share)
+    # The linearised error of a ratio of two sums (Cochran, "Sampling Techniques", 1977).
+    error = np.sqrt((importance**2 * (right - share) ** 2).sum()) / importance.sum()
+    assert sample.draws.std() == pytest.approx(error, rel=0.05)
+    ones = bootstrap.sample(ACCURACY, probabilities, labels, np.ones(300, np.float32))["accuracy"]
+    plain = bootstrap.sample(ACCURACY, probabilities, labels, None)["accuracy"]
+    assert ones.draws == pytest.approx(plain.draws)
+
+
+def test_examples_that_count_for_little_are_few():
+    assert intervals.effective(36, None) == 36
+    assert intervals.effective(36, np.full(36, 0.3, np.float32)) == pytest.approx(36)
+    assert intervals.effective(3, np.array([1.0, 1.0, 0.0])) == pytest.approx(2)
+    assert intervals.effective(2, np.array([3.0, 1.0])) == pytest.approx(1.6)
+
+
 def test_wrong_shapes_are_refused():
     bootstrap = Bootstrap(replicates=5, level=0.95, seed=14)
     probabilities, labels = probabilities_with(np.ones(5, dtype=bool))
     with pytest.raises(ValueError, match=r"\(1, 5, 2\) for 4"):
-        bootstrap.sample(ACCURACY, probabilities, labels[:4])
+        bootstrap.sample(ACCURACY, probabilities, labels[:4], None)
     with pytest.raises(ValueError, match="at least one"):
-        bootstrap.sample(ACCURACY, probabilities[:, :0], labels[:0])
+        bootstrap.sample(ACCURACY, probabilities[:, :0], labels[:0], None)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from models import metrics
+from models.weighted import even
 
 FIGURES = {
     "accuracy": metrics.accuracy,
@@ -15,6 +16,9 @@ FIGURES = {
     "macro_f1": metrics.macro_f1,
     "auc": metrics.auc,
     "ece": metrics.calibration_error(10),
+    "recall": metrics.recall_of(1),
+    "precision": metrics.precision_of_class(1),
+    "recall_at_precision": metrics.recall_at_precision(1, 0.8),
 }
 
 
@@ -53,13 +57,32 @@ def sklearn_figures(probabilities, labels, weights):
         ),
         "macro_f1": reference.f1_score(labels, predicted, average="macro", sample_weight=weights),
         "auc": area,
+        "recall": reference.recall_score(
+            labels == 1, predicted == 1, sample_weight=weights, zero_division=0
+        ),
+        "precision": reference.precision_score(
+            labels == 1, predicted == 1, sample_weight=weights, zero_division=0
+        ),
+        "recall_at_precision": recall_by_curve(exact[:, 1], labels == 1, weights, 0.8),
     }
 
 
+def recall_by_curve(scores, positive, weights, least):
+    precision, recall, _ = reference.precision_recall_curve(positive, scores, sample_weight=weights)
+    # The curve's last point is no threshold.
+    return max(recall[:-1][precision[:-1] >= least], default=0.0)
+
+
+def important(n, r=5, seed=1):
+    """Weights of resamplings of examples that differ in importance."""
+    return resampled(n, r, seed) * np.random.default_rng(seed).uniform(0.1, 3, n)
+
+
+@pytest.mark.parametrize("weigh", [resampled, important])
 @pytest.mark.parametrize("classes", [2, 3, 7])
-def test_agrees_with_scikit_learn_under_weights(classes):
+def test_agrees_with_scikit_learn_under_weights(classes, weigh):
     probabilities, labels = made_up(400, classes)
-    weights = resampled(400)
+    weights = weigh(400)
     ours = {
         name: figure(probabilities, labels, weights)
         for name, figure in FIGURES.items()
@@ -81,6 +104,9 @@ def test_recall_and_confusion_agree_with_scikit_learn():
         assert (counts[row] == expected).all()
         expected = reference.recall_score(labels, predicted, average=None, sample_weight=weight)
         assert recalls[row] == pytest.approx(expected)
+        expected = reference.precision_score(labels, predicted, average=None, sample_weight=weight)
+        precisions = metrics.precision(probabilities, labels, weights)
+        assert precisions[row] == pytest.approx(expected)
 
 
 def test_auc_counts_ties_half():
@@ -92,7 +118,7 @@ def test_auc_counts_ties_half():
     ]
     assert metrics.auc(probabilities, labels, weights) == pytest.approx(expected)
     flat = np.full((10, 2), 0.5)
-    assert metrics.auc(flat, np.arange(10) % 2, metrics.even(10)) == [0.5]
+    assert metrics.auc(flat, np.arange(10) % 2, even(10)) == [0.5]
 
 
 def test_calibration_error_in_closed_form():
@@ -101,7 +127,7 @@ def test_calibration_error_in_closed_form():
     labels = np.array([0, 0, 1, 0, 0, 0])
     figure = metrics.calibration_error(10)
     expected = 0.5 * (0.75 - 2 / 3) + 0.5 * (1 - 0.95)
-    assert figure(probabilities, labels, metrics.even(6)) == pytest.approx([expected])
+    assert figure(probabilities, labels, even(6)) == pytest.approx([expected])
     bins = metrics.calibration_bins(probabilities, labels, 10)
     assert [one["examples"] for one in bins] == [3, 3]
     assert [one["confidence"] for one in bins] == pytest.approx([0.75, 0.95])
@@ -111,8 +137,8 @@ def test_calibration_error_in_closed_form():
 def test_calibration_gaps_cancel_within_a_bin_and_not_between():
     probabilities = np.array([[0.6, 0.4], [0.8, 0.2]])
     labels = np.array([0, 1])
-    one = metrics.calibration_error(1)(probabilities, labels, metrics.even(2))
-    ten = metrics.calibration_error(10)(probabilities, labels, metrics.even(2))
+    one = metrics.calibration_error(1)(probabilities, labels, even(2))
+    ten = metrics.calibration_error(10)(probabilities, labels, even(2))
     assert one == pytest.approx([abs(0.7 - 0.5)])
     assert ten == pytest.approx([(0.4 + 0.8) / 2])
 
@@ -129,8 +155,29 @@ def test_what_a_resampling_does_not_hold_is_not_known():
     assert np.isnan(areas[1])
 
 
+def test_a_class_that_is_never_the_answer_has_no_precision_but_costs():
+    probabilities, labels = np.eye(3)[[0, 0, 0]], np.array([0, 0, 1])
+    found = metrics.precision(probabilities, labels, even(3))[0]
+    assert found[:2] == pytest.approx([2 / 3, 0.0])
+    assert np.isnan(found[2])
+
+
+def test_recall_at_precision_in_closed_form():
+    # From above: right, right, wrong, right; five are to be found.
+    given = np.array([0.9, 0.8, 0.7, 0.6, 0.1, 0.1])
+    probabilities, labels = np.stack([1 - given, given], axis=1), np.array([1, 1, 0, 1, 1, 1])
+    for least, expected in ((1.0, 2 / 5), (0.75, 1.0), (5 / 6, 1.0), (0.84, 2 / 5)):
+        figure = metrics.recall_at_precision(1, least)
+        assert figure(probabilities, labels, even(6)) == pytest.approx([expected]), least
+    wrong_first = metrics.recall_at_precision(0, 0.9)(probabilities, labels, even(6))
+    assert wrong_first.tolist() == [0.0]
+    # Equal probabilities are on one side of any threshold.
+    flat = metrics.recall_at_precision(1, 0.9)(np.full((6, 2), 0.5), labels, even(6))
+    assert flat.tolist() == [0.0]
+
+
 def test_a_certain_error_costs_much_but_not_everything():
-    loss = metrics.log_loss(np.array([[1.0, 0.0]]), np.array([1]), metrics.even(1))
+    loss = metrics.log_loss(np.array([[1.0, 0.0]]), np.array([1]), even(1))
     assert loss == pytest.approx([-np.log(1e-7)])
 
 
@@ -141,7 +188,7 @@ def test_a_weight_is_so_many_copies(n, classes, seed):
     probabilities, labels = made_up(n, classes, seed, digits=2)
     weights = resampled(n, r=1, seed=seed)
     rows = np.repeat(np.arange(n), weights[0])
-    copies = probabilities[rows], labels[rows], metrics.even(len(rows))
+    copies = probabilities[rows], labels[rows], even(len(rows))
     for name, figure in FIGURES.items():
         weighted = figure(probabilities, labels, weights)
         assert weighted == pytest.approx(figure(*copies), nan_ok=True), name
@@ -152,11 +199,12 @@ def test_a_weight_is_so_many_copies(n, classes, seed):
 def test_figures_keep_their_bounds_and_ignore_the_order_of_examples(n, classes, seed):
     probabilities, labels = made_up(n, classes, seed, digits=2)
     shuffled = np.random.default_rng(seed).permutation(n)
+    assert any(labels == 1)
     for name, figure in FIGURES.items():
-        value = figure(probabilities, labels, metrics.even(n))[0]
+        value = figure(probabilities, labels, even(n))[0]
         assert value >= 0, name
         assert value <= 1 or name == "log_loss", name
-        again = figure(probabilities[shuffled], labels[shuffled], metrics.even(n))[0]
+        again = figure(probabilities[shuffled], labels[shuffled], even(n))[0]
         assert again == pytest.approx(value), name
 
 

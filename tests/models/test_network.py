@@ -1,11 +1,25 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from models import count, determinism, encode, network
+from models import archive, count, determinism, encode, layers, network, text_layers
+from models.layout import Layout, TextLayout
 from models.settings import NetworkSpec
+from models.target import Target, learn
 from tests.models import small
 
-REGULARISED = NetworkSpec(width=4, depth=2, dropout=0.5, l2=0.01, batch_norm=True)
+REGULARISED = NetworkSpec(
+    width=4, depth=2, dropout=0.5, l2=0.01, batch_norm=True, text="pool", embedding=4
+)
+LAYOUT = Layout(2, (TextLayout("a", 5, ("x", "y", "z")), TextLayout("b", 1, ())))
+"""Two dense columns, five words and one."""
+READERS = ("pool", "convolution", "transformer")
+CLASSES = Target(task="classification", names=("no", "yes"), quantities=(), class_weights=())
+
+
+def plain(width, depth, text="pool"):
+    return NetworkSpec.plain(width, depth, text, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +32,14 @@ def names(model):
 
 
 def test_a_table_gets_dense_blocks():
-    built = network.build((5,), 3, NetworkSpec.plain(4, 2), seed=1)
+    built = network.build((5,), 3, plain(4, 2), seed=1)
 
     assert names(built) == ["input", "dense_0", "relu_0", "dense_1", "relu_1", "logits"]
     assert built.output_shape == (None, 3)
 
 
 def test_pictures_get_convolutions_halved_while_they_can_be():
-    built = network.build((8, 8, 1), 3, NetworkSpec.plain(4, 3), seed=1)
+    built = network.build((8, 8, 1), 3, plain(4, 3), seed=1)
 
     assert built.get_layer("flatten").output.shape == (None, 2 * 2 * 4)
     assert "pool_1" in names(built)
@@ -33,7 +47,7 @@ def test_pictures_get_convolutions_halved_while_they_can_be():
 
 
 def test_a_picture_of_one_point_is_no_error():
-    assert network.build((1, 1, 1), 2, NetworkSpec.plain(4, 2), seed=1).output_shape == (None, 2)
+    assert network.build((1, 1, 1), 2, plain(4, 2), seed=1).output_shape == (None, 2)
 
 
 def test_regularisation_is_built_in():
@@ -46,7 +60,7 @@ def test_regularisation_is_built_in():
 
 
 def test_the_trunk_is_all_but_the_last_layer():
-    built = network.build((5,), 3, NetworkSpec.plain(4, 1), seed=1)
+    built = network.build((5,), 3, plain(4, 1), seed=1)
 
     assert [layer.name for layer in network.trunk(built)] == ["input", "dense_0", "relu_0"]
 
@@ -57,7 +71,7 @@ def test_the_whole_model_takes_raw_values_and_gives_probabilities(tmp_path):
     encoder = encode.build(encode.learn(train, development.schema()))
     built = network.build(encoder.output_shape[1:], 2, REGULARISED, seed=1)
 
-    whole = network.assemble(encoder, built)
+    whole = network.assemble(encoder, built, CLASSES)
 
     probabilities = encode.run(whole, train)
     assert probabilities.shape == (120, 2)
@@ -68,14 +82,14 @@ def test_the_whole_model_takes_raw_values_and_gives_probabilities(tmp_path):
 
 
 def test_dense_layers_are_counted_by_hand():
-    built = network.build((5,), 3, NetworkSpec.plain(4, 2), seed=1)
+    built = network.build((5,), 3, plain(4, 2), seed=1)
 
     assert count.parameters(built) == (5 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
     assert count.multiply_adds(built) == 5 * 4 + 4 * 4 + 4 * 3
 
 
 def test_convolutions_are_counted_by_hand():
-    built = network.build((8, 6, 2), 3, NetworkSpec.plain(4, 1), seed=1)
+    built = network.build((8, 6, 2), 3, plain(4, 1), seed=1)
 
     assert count.parameters(built) == (3 * 3 * 2 * 4 + 4) + (4 * 3 * 4 * 3 + 3)
     assert count.multiply_adds(built) == (8 * 6) * (3 * 3 * 2 * 4) + (4 * 3 * 4) * 3
@@ -103,4 +117,204 @@ def test_parts_of_a_model_are_counted_too(tmp_path):
     encoder = encode.build(encode.learn(development.train(), development.schema()))
     built = network.build(encoder.output_shape[1:], 2, REGULARISED, seed=1)
 
-    assert count.multiply_adds(network.assemble(encoder, built)) == count.multiply_adds(built)
+    whole = network.assemble(encoder, built, CLASSES)
+    assert count.multiply_adds(whole) == count.multiply_adds(built)
+
+
+def test_of_large_maps_only_the_means_go_on():
+    built = network.build((64, 48, 3), 3, plain(4, 2), seed=1)
+
+    assert built.get_layer("average").input.shape == (None, 16, 12, 4)
+    assert built.output_shape == (None, 3)
+    kept = network.build((64, 48, 3), 3, plain(4, 3), seed=1)
+    assert kept.get_layer("flatten").output.shape == (None, 8 * 6 * 4)
+
+
+def test_digits_network_is_what_it_was():
+    # Seeds are drawn in the order of the layers: what has no texts must not notice that others do.
+    built = network.build((8, 8, 1), 10, plain(4, 2), seed=1)
+    seeds = np.random.default_rng(1)
+    for name in ("conv_0", "conv_1", "logits"):
+        initializer = built.get_layer(name).kernel_initializer
+        assert initializer.seed == int(seeds.integers(2**31))
+
+
+@pytest.fixture
+def written():
+    """Rows of two dense columns, a text of up to five words, and one of none or an unknown one."""
+    generator = np.random.default_rng(1)
+    rows = np.zeros((12, 8), dtype=np.float32)
+    rows[:, :2] = generator.normal(size=(12, 2))
+    for row in rows[1:]:
+        length = generator.integers(1, 6)
+        row[2 : 2 + length] = generator.integers(1, 5, length)
+        row[7] = generator.integers(2)
+    return rows
+
+
+@pytest.mark.parametrize("text", READERS)
+def test_texts_are_read_beside_the_dense_columns(text, written):
+    built = network.build((8,), 3, plain(4, 1, text), 1, LAYOUT)
+
+    outputs = built(written).numpy()
+
+    assert outputs.shape == (12, 3)
+    assert np.isfinite(outputs).all()
+    for column in (0, 2, 7):
+        other = written.copy()
+        other[0, column] += 1
+        assert not np.array_equal(built(other).numpy()[0], outputs[0])
+
+
+@pytest.mark.parametrize("text", READERS)
+def test_texts_alone_are_enough(text, written):
+    built = network.build((6,), 3, plain(4, 1, text), 1, Layout(0, LAYOUT.texts))
+
+    assert built(written[:, 2:]).shape == (12, 3)
+
+
+@pytest.mark.parametrize("text", ["pool", "transformer"])
+def test_padding_does_not_count(text):
+    short, long = (Layout(0, (TextLayout("a", n, ("x", "y", "z")),)) for n in (3, 7))
+    words = np.float32([[2, 3, 4]])
+    padded = np.pad(words, ((0, 0), (0, 4)))
+    spec = plain(4, 1, text)
+    first, second = (
+        network.build((n,), 2, spec, 1, layout) for n, layout in ((3, short), (7, long))
+    )
+    if text == "transformer":
+        positions = second.get_layer("text_0_positions").get_weights()[0]
+        first.get_layer("text_0_positions").set_weights([positions[:3]])
+
+    np.testing.assert_allclose(first(words), second(padded), rtol=1e-4, atol=1e-7)
+
+
+def test_padding_is_neither_mean_nor_largest():
+    vectors = np.float32([[[1, -3], [3, -5], [9, 9]], [[9, 9], [9, 9], [9, 9]]])
+    places = np.int32([[2, 3, 0], [0, 0, 0]])
+
+    np.testing.assert_array_equal(text_layers.Mean()(vectors, places), [[2, -4], [0, 0]])
+    np.testing.assert_array_equal(text_layers.Largest()(vectors, places), [[3, -3], [0, 0]])
+
+
+def test_attention_is_that_of_keras():
+    import keras
+
+    queries, keys, values = np.random.default_rng(1).normal(size=(3, 2, 4, 6)).astype(np.float32)
+    places = np.int32([[2, 3, 4, 0], [2, 0, 0, 0]])
+
+    found = text_layers.Attend(2)(queries, keys, values, places)
+
+    parted = [part.reshape(2, 4, 2, 3) for part in (queries, keys, values)]
+    mask = np.broadcast_to((places != 0)[:, None, None, :], (2, 2, 4, 4))
+    expected = keras.ops.dot_product_attention(*parted, mask=mask)
+    np.testing.assert_allclose(found, np.reshape(expected, (2, 4, 6)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", READERS)
+def test_networks_of_texts_follow_from_the_seed_and_are_saved(text, written, tmp_path):
+    spec = REGULARISED.model_copy(update={"text": text})
+    builds = []
+    for place, seed in enumerate((1, 1, 2)):
+        determinism.start(place)  # the seed given is the only one that matters
+        builds.append(network.build((8,), 3, spec, seed, LAYOUT))
+
+    first, again, other = (built(written).numpy() for built in builds)
+
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    archive.save(network.clean(builds[0]), tmp_path / "model.keras")
+    np.testing.assert_array_equal(archive.load(tmp_path / "model.keras")(written), first)
+
+
+def test_every_part_has_a_seed_of_its_own():
+    built = network.build((8,), 3, plain(4, 1, "transformer"), 1, LAYOUT)
+
+    kernels = [built.get_layer(f"text_0_{part}").kernel for part in ("queries", "keys", "values")]
+
+    assert not np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[1], kernels[2])
+
+
+def test_readers_of_texts_are_counted_by_hand():
+    texts, dense = Layout(0, (TextLayout("a", 5, ("x", "y", "z")),)), 3 * 2
+
+    def counted(text):
+        built = network.build((5,), 2, plain(3, 1, text), 1, texts)
+        return count.parameters(built), count.multiply_adds(built)
+
+    embedding, last = (3 + 2) * 4, dense + 2
+    assert counted("pool") == (embedding + 8 * 3 + 3 + last, 8 * 3 + dense)
+    windows = (3 + 4 + 5) * 4 * 3
+    assert counted("convolution") == (
+        embedding + windows + 3 * 3 + 9 * 3 + 3 + last,
+        5 * windows + 9 * 3 + dense,
+    )
+    linear = 4 * 4 * 4 + 4 * 8 + 8 * 4
+    assert counted("transformer") == (
+        embedding + 5 * 4 + linear + 4 * 4 + 8 + 4 + 3 * 8 + 4 * 3 + 3 + last,
+        5 * linear + 2 * 5 * 5 * 4 + 4 * 3 + dense,
+    )
+
+
+QUANTITIES = np.random.default_rng(1).lognormal(3, 2, (500, 2))
+
+
+@pytest.mark.parametrize("transform", ["none", "log", "quantile"])
+@pytest.mark.parametrize("values", [QUANTITIES, QUANTITIES[:1].repeat(9, axis=0)])
+def test_a_saved_model_gives_quantities_in_their_own_units(transform, values, tmp_path):
+    target = learn("regression", ("a", "b"), values.astype(np.float32), transform, balanced=False)
+    rows = small.told(60, 1, "regression")
+    encoder = encode.build(encode.learn(rows, small.schema("x", "y")))
+    built = network.build((2,), 2, plain(4, 1), seed=1)
+    # Codes far outside of what was seen, and at every knot.
+    built.get_layer("logits").set_weights(
+        [8 * weights for weights in built.get_layer("logits").get_weights()]
+    )
+
+    archive.save(network.assemble(encoder, built, target), tmp_path / "model.keras")
+
+    found = encode.run(archive.load(tmp_path / "model.keras"), rows)
+    expected = target.decode(built(encode.run(encoder, rows)).numpy())
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
+@settings(max_examples=15, deadline=None)
+def test_quantities_are_undone_as_the_target_does(codes):
+    for transform in ("none", "log", "quantile"):
+        target = learn("regression", ("a", "b"), QUANTITIES, transform, balanced=False)
+        outputs = np.stack([codes, codes[::-1]], axis=1).astype(np.float32)
+        layer = layers.Quantities([part.model_dump(mode="json") for part in target.quantities])
+        np.testing.assert_allclose(layer(outputs), target.decode(outputs), rtol=1e-6)
+
+
+def test_a_saved_model_gives_a_probability_for_each_label():
+    target = learn("multilabel", ("a", "b", "c"), np.zeros((2, 3)), "none", balanced=False)
+    rows = small.told(60, 1, "multilabel")
+    encoder = encode.build(encode.learn(rows, small.schema("x", "y")))
+    built = network.build((2,), 3, plain(4, 1), seed=1)
+
+    found = encode.run(network.assemble(encoder, built, target), rows)
+
+    logits = built(encode.run(encoder, rows)).numpy()
+    np.testing.assert_allclose(found, target.decode(logits), rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", READERS)
+def test_a_saved_model_reads_raw_texts_and_times(text, tmp_path):
+    rows = small.letters(50, 1)
+    rows.features["time"][:] = 20_000 + np.arange(50) / 86_400
+    statistics = encode.learn(rows, small.schema("text", "time", "number", "text b"))
+    encoder = encode.build(statistics)
+    built = network.build(encoder.output_shape[1:], 2, plain(4, 1, text), 1, statistics.layout)
+
+    archive.save(network.assemble(encoder, built, CLASSES), tmp_path / "model.keras")
+
+    whole = archive.load(tmp_path / "model.keras")
+    found = encode.run(whole, rows)
+    logits = built(encode.run(encoder, rows)).numpy()
+    np.testing.assert_allclose(found, CLASSES.decode(logits), rtol=1e-5)
+    assert {value.name: value.dtype for value in whole.inputs}["time"] == "float64"
+    # Seconds reach the network, not only the encoder by itself.
+    assert len({row.tobytes() for row in encode.run(encoder, rows)[:, 1:4]}) == 50

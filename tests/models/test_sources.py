@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from models import determinism, network, sources
+from models import archive, determinism, network, sources, training
+from models.layout import UNKNOWN, Layout, TextLayout
+from models.rows import FileRows
 from models.settings import NetworkSpec
 from tests.models import small
 
@@ -56,7 +58,7 @@ def test_the_digits_of_a_class_resemble_those_of_the_target(tmp_path):
     pictures, codes = sources.digits(600, (8, 8, 1), bright=True, seed=1)
     drawn = np.stack([pictures[codes == code].mean(axis=0) for code in range(10)])
     written = np.stack(
-        [train.features["picture"][train.labels == str(code)].mean(axis=0) for code in range(10)]
+        [train.features["picture"][train.targets == str(code)].mean(axis=0) for code in range(10)]
     )
 
     alike = np.corrcoef(drawn.reshape(10, -1), written.reshape(10, -1))[:10, 10:]
@@ -69,7 +71,7 @@ def test_the_digits_of_a_class_resemble_those_of_the_target(tmp_path):
 def test_swapped_values_stay_in_their_column():
     rows = small.rows(500, 1)
 
-    swapped = sources.swapped(rows, 0.2, seed=1)
+    swapped = sources.swapped(rows, list(rows.features), 0.2, seed=1)
 
     for name, values in rows.features.items():
         changed = swapped.features[name]
@@ -83,7 +85,7 @@ def test_swapped_values_stay_in_their_column():
 def test_columns_are_swapped_independently():
     rows = small.rows(500, 1)
 
-    swapped = sources.swapped(rows, 0.5, seed=1)
+    swapped = sources.swapped(rows, list(rows.features), 0.5, seed=1)
 
     number = swapped.features["number"] != rows.features["number"]
     colour = swapped.features["COLOUR"] != rows.features["COLOUR"]
@@ -93,7 +95,9 @@ def test_columns_are_swapped_independently():
 
 def test_the_trunk_is_carried_over_and_the_head_is_not():
     determinism.start(1)
-    spec = NetworkSpec(width=4, depth=2, dropout=0.1, l2=0.0, batch_norm=True)
+    spec = NetworkSpec(
+        width=4, depth=2, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
+    )
     source, target = network.build((5,), 10, spec, seed=1), network.build((5,), 3, spec, seed=1)
     head = target.get_layer("logits").get_weights()
 
@@ -107,3 +111,161 @@ def test_the_trunk_is_carried_over_and_the_head_is_not():
         ):
             np.testing.assert_array_equal(given, held)
     np.testing.assert_array_equal(head[0], target.get_layer("logits").get_weights()[0])
+
+
+def test_columns_that_are_not_named_stay():
+    rows = small.letters(50, 1)
+
+    swapped = sources.swapped(rows, ["time"], 0.5, seed=1)
+
+    assert (swapped.features["text"] == rows.features["text"]).all()
+    assert not np.array_equal(swapped.features["time"], rows.features["time"], equal_nan=True)
+    assert swapped.features["time"].dtype == np.float64
+
+
+@pytest.mark.parametrize(("shape", "kinds"), [((5, 5, 1), 4), ((4, 6, 3), 2)])
+def test_pictures_are_turned_as_often_as_they_keep_their_shape(shape, kinds):
+    pictures = np.random.default_rng(1).normal(size=(6, *shape)).astype(np.float32)
+
+    shown, codes = sources.turned(pictures, 1000, seed=1)
+
+    assert shown.shape == (6 * kinds, *shape)
+    assert codes.dtype == np.int32
+    for place, (picture, code) in enumerate(zip(shown, codes, strict=True)):
+        back = np.rot90(picture, -sources.turns(shape)[code])
+        np.testing.assert_array_equal(back, pictures[place // kinds])
+    assert np.bincount(codes).tolist() == [6] * kinds
+
+
+def test_some_of_many_turns_are_drawn_wherever_the_pictures_lie():
+    pictures = np.random.default_rng(1).normal(size=(50, 3, 3, 1)).astype(np.float32)
+    before, filed = pictures.copy(), FileRows((3, 3, 1))
+    filed.append(pictures)
+
+    shown, codes = sources.turned(pictures, 40, seed=1)
+
+    assert len(shown) == len(codes) == 40
+    assert len(set(codes.tolist())) == 4
+    np.testing.assert_array_equal(pictures, before)
+    np.testing.assert_array_equal(sources.turned(filed, 40, seed=1)[0], shown)
+    assert not np.array_equal(sources.turned(pictures, 40, seed=2)[1], codes)
+
+
+LAYOUT = Layout(1, (TextLayout("a", 4, ("x", "y", "z")), TextLayout("b", 2, ("u",))))
+
+
+def test_hidden_words_are_unknown_and_named(monkeypatch):
+    monkeypatch.setattr(sources, "WORDS", 2)
+    encoded = np.float32([[9, 2, 3, 4, 0, 2, 0]] * 400)
+
+    masked, words = sources.hidden(encoded, LAYOUT, 0.25, seed=1)
+
+    assert sources.guessed(LAYOUT) == 2 + 1
+    changed = masked != encoded
+    assert (masked[changed] == UNKNOWN).all()
+    assert not changed[:, [0, 4, 6]].any()
+    assert 0.2 < changed[:, [1, 2, 3, 5]].mean() < 0.3
+    # z is hidden too, and is not among the two most frequent words that are guessed.
+    np.testing.assert_array_equal(words, changed[:, [1, 2, 5]])
+
+
+def test_restoration_adds_both_kinds_of_error():
+    codes = np.float32([[1, 2, 0, 1], [0, 0, 1, 0]])
+    outputs = np.float32([[1, 0, -2, 3], [1, 0, 0, 0]])
+    criterion = sources.restoration(2)
+
+    entropy = np.log1p(np.exp([[-2, -3], [0, 0]])).mean(axis=1)
+    expected = np.array([2, 0.5]) + entropy
+    np.testing.assert_allclose(criterion.loss(codes, outputs), expected, rtol=1e-5)
+    loss, right = criterion.measure(codes, outputs)
+    assert loss == pytest.approx(expected.mean(), rel=1e-5)
+    assert right is None
+
+
+@pytest.mark.parametrize("dense", [0, 4])
+def test_restoration_of_one_kind_alone(dense):
+    codes = np.float32([[1, 0, 0, 1]])
+    criterion = sources.restoration(dense)
+
+    loss, _ = criterion.measure(codes, codes * 0)
+
+    assert loss == pytest.approx(0.5 if dense else np.log(2))
+    np.testing.assert_allclose(criterion.loss(codes, codes * 0), [loss], rtol=1e-5)
+
+
+def test_sources_suit_the_data():
+    assert sources.offered(small.schema("x")) == ("masked",)
+    grey = small.schema(kind="pictures")
+    assert sources.offered(grey) == ("fonts", "rotated")
+    assert sources.offered(grey.model_copy(update={"shape": (8, 8, 3)})) == ("rotated",)
+
+
+def item(development, folder, source, **spec):
+    spec = small.SPEC.model_copy(update=spec)
+    return sources.SourceRun(
+        str(development.path),
+        str(folder / "source.keras"),
+        source,
+        spec,
+        small.SETTINGS,
+        pictures=100,
+        swap=0.2,
+        seed=1,
+        name=source,
+    )
+
+
+@pytest.mark.parametrize("source", ["fonts", "rotated"])
+def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
+    development = small.pictures(tmp_path / "data")
+
+    result = sources.pretrain(item(development, tmp_path, source))
+
+    assert result.examples == 2 * 100
+    trained = archive.load(tmp_path / "source.keras")
+    assert trained.output_shape == (None, 10 if source == "fonts" else 4)
+    run = sources.transfer(
+        sources.TransferRun(
+            str(development.path),
+            None,
+            small.SPEC,
+            small.SETTINGS,
+            1,
+            "transfer",
+            str(tmp_path / "source.keras"),
+            small.SETTINGS,
+        )
+    )
+    assert run.predictions.shape == (40, 10)
+    assert [lines[0].phase for lines in run.lines] == ["frozen", "unfrozen"]
+
+
+@pytest.mark.parametrize("text", ["pool", "convolution", "transformer"])
+def test_a_network_is_trained_on_masked_texts_times_and_numbers(text, tmp_path):
+    development = small.texts(tmp_path / "data")
+
+    first = sources.pretrain(item(development, tmp_path, "masked", text=text))
+
+    again = sources.pretrain(item(development, tmp_path, "masked", text=text))
+    assert first == again
+    trained = archive.load(tmp_path / "source.keras")
+    layout = training.encoded(str(development.path)).layout
+    assert trained.output_shape == (None, layout.dense + sources.guessed(layout))
+    assert first.examples == 2 * 160
+    built = network.build(
+        trained.input_shape[1:], 2, item(development, tmp_path, "masked", text=text).spec, 2, layout
+    )
+    sources.carry(trained, built)
+    np.testing.assert_array_equal(
+        built.get_layer("text_0_embedding").get_weights()[0],
+        trained.get_layer("text_0_embedding").get_weights()[0],
+    )
+
+
+def test_masked_rows_are_as_many_as_memory_has_room_for(tmp_path, monkeypatch):
+    development = small.texts(tmp_path / "data")
+    monkeypatch.setattr(sources, "IN_MEMORY_BYTES", 10_000)
+
+    result = sources.pretrain(item(development, tmp_path, "masked"))
+
+    assert 0 < result.examples < 160

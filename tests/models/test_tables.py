@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.table_cells import Missing, Origin, read_cells
 from models.table_files import TABLE_ENDINGS
 from models.tables import infer, read_table, typed
 from pipeline.errors import InputError
@@ -42,7 +43,7 @@ def types(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def arrays(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    values = typed(frame, infer(frame, MISSING), MISSING, Path("table"))
+    values = typed(frame, infer(frame, MISSING), Missing(MISSING, {}), Origin(Path("table")))
     return {name: array.tolist() for name, array in values.items()}
 
 
@@ -223,24 +224,34 @@ def test_stored_types_work_downstream(tmp_path: Path, name: str) -> None:
     values = arrays(frame)
     np.testing.assert_array_equal(values["whole"], [1, 2, np.nan])
     np.testing.assert_array_equal(values["price"], np.float32([1.1, np.nan, 2]))
-    assert {name: cells for name, cells in values.items() if name not in numeric} == {
+    times = {name for name, kind in types(frame).items() if kind == "time"}
+    assert times == {"day", "moment", "zoned"}
+    day, new_year = 18293.0, 18262.0
+    np.testing.assert_array_equal(values["day"], [day, np.nan, day])
+    np.testing.assert_array_equal(values["moment"], [day + 12.5 / 24, np.nan, new_year])
+    np.testing.assert_array_equal(values["zoned"], [day + 12.5 / 24, np.nan, day + 12.5 / 24])
+    assert {name: values[name] for name in values if name not in {*numeric, *times}} == {
         "flag": ["True", "False", ""],
         "text": ["x", "y", ""],
         "kind": ["p", "q", "p"],
-        "day": ["2020-02-01", "", "2020-02-01"],
-        "moment": ["2020-02-01T12:30:00", "", "2020-01-01T00:00:00"],
-        "zoned": ["2020-02-01T12:30:00+00:00", "", "2020-02-01T12:30:00+00:00"],
         "span": ["P1DT0H0M0S", "", ""],
         "nothing": ["", "", ""],
     }
 
 
 def test_the_text_of_a_cell_does_not_depend_on_other_rows(tmp_path: Path) -> None:
-    whole = arrays(read_table(put_stored(tmp_path, "t.parquet", stored())))
+    def texts(table: pa.Table) -> dict[str, list[str]]:
+        frame = read_table(put_stored(tmp_path, "t.parquet", table))
+        names = ("flag", "day", "moment", "zoned", "span")
+        return {name: read_cells(frame[name], Missing((), {})).texts().tolist() for name in names}
+
+    whole = texts(stored())
+    assert whole["moment"] == ["2020-02-01T12:30:00", "", "2020-01-01T00:00:00"]
+    assert whole["zoned"][0] == "2020-02-01T12:30:00+00:00"
     for row in range(3):
-        one = read_table(put_stored(tmp_path, "one.parquet", stored().slice(row, 1)))
-        for name in ("flag", "day", "moment", "zoned", "span"):
-            assert arrays(one)[name] == [whole[name][row]]
+        one = texts(stored().slice(row, 1))
+        assert one == {name: [cells[row]] for name, cells in whole.items()}
+    put_stored(tmp_path, "t.parquet", stored())
     assert read_table(tmp_path / "t.parquet")["whole"].astype(str).tolist()[:2] == ["1", "2"]
 
 

@@ -19,29 +19,59 @@ MULTIPLY_ADDS = {
 }
 
 
-def labels_of(n, classes):
-    return np.arange(n) % len(classes)
-
-
-def examples(labels, classes, seed=0):
-    """Two numeric features, of which the first says the class."""
-    random = np.random.default_rng(seed)
-    n = len(labels)
-    return Examples(
-        {
-            "x": (labels + random.normal(0, 0.3, n)).astype(np.float32),
-            "y": random.normal(size=n).astype(np.float32),
-        },
-        np.array([classes[label] for label in labels], dtype=object),
-        np.arange(n, dtype=np.int64),
+def truth_of(task, n, names):
+    """Classes and labels that take turns, or quantities as large as their place."""
+    if task == "classification":
+        return np.arange(n) % len(names)
+    if task == "multilabel":
+        return np.stack([np.arange(n) // (at + 1) % 2 for at in range(len(names))], axis=1).astype(
+            np.float32
+        )
+    random = np.random.default_rng(7)
+    return (random.normal(10, 2, (n, len(names))) * 10.0 ** np.arange(len(names))).astype(
+        np.float32
     )
 
 
-def probabilities(labels, classes, accuracy, seed=0):
-    """`(n, classes)` float32 that are right on the given share of the examples.
+def examples(truth, names, seed=0, weights=None):
+    """Two numeric features, of which the first says the class, or something of the rest."""
+    random = np.random.default_rng(seed)
+    n = len(truth)
+    told = truth if truth.ndim == 1 else truth.mean(axis=1)
+    targets = np.array(names, dtype=object)[truth] if truth.ndim == 1 else truth
+    return Examples(
+        {
+            "x": (told + random.normal(0, 0.3, n)).astype(np.float32),
+            "y": random.normal(size=n).astype(np.float32),
+        },
+        targets,
+        np.arange(n, dtype=np.int64),
+        weights,
+    )
 
-    Lower accuracies err wherever higher ones do, so differences are narrow.
+
+def predictions(task, truth, names, good, seed=0):
+    """Of examples, `good` from 0 to 1: the share of classes or labels that are right, or 1 less
+    the error that a quantity has beside its scale.
+
+    Worse ones err wherever better ones do, so differences are narrow.
     """
+    if task == "classification":
+        return probabilities(truth, names, good, seed)
+    luck = np.random.default_rng(99)
+    if task == "multilabel":
+        wrong = luck.random(truth.shape)
+        wrong = wrong >= np.quantile(wrong, good) if good < 1 else wrong > 1
+        confidence = np.random.default_rng(seed).uniform(0.6, 0.99, truth.shape)
+        return np.where(wrong == (truth > 0.5), 1 - confidence, confidence).astype(np.float32)
+    error = luck.normal(size=truth.shape) + 0.01 * np.random.default_rng(seed).normal(
+        size=truth.shape
+    )
+    return (truth + (1 - good) * error * 10.0 ** np.arange(len(names))).astype(np.float32)
+
+
+def probabilities(labels, classes, accuracy, seed=0):
+    """`(n, classes)` float32 that are right on the given share of the examples."""
     n, number = len(labels), len(classes)
     luck = np.random.default_rng(99).random(n)
     random = np.random.default_rng(seed)
@@ -53,11 +83,21 @@ def probabilities(labels, classes, accuracy, seed=0):
     return values.astype(np.float32)
 
 
+def constant(task, truth, names):
+    """What says the same of every example, and what it is called."""
+    if task == "regression":
+        return "mean", np.tile(truth.mean(axis=0), (len(truth), 1))
+    shares = np.eye(len(names))[0] if task == "classification" else truth.mean(axis=0)
+    return "majority", np.tile(shares, (len(truth), 1))
+
+
 @dataclass(frozen=True)
 class Made:
     """The inputs of `evaluate`, and those of `report` that come from training stages."""
 
-    classes: list[str]
+    task: str
+    names: tuple[str, ...]
+    """Classes, labels or targets, in the order of the outputs."""
     development: Development
     holdout: Holdout
     baseline: Baseline
@@ -77,52 +117,75 @@ class Made:
             **{name: getattr(self, name).model for name in STORY},
         }
 
+    def predict(self, good, asked=None):
+        """In place of `tasks.evaluate._predict`: models by their content, each as good as `good`
+        says by name, or 0.92. Names are added to `asked`."""
+
+        def say(model, blocks, seed):
+            name = model.read_text()
+            if asked is not None:
+                asked.append(name)
+            target = self.development.target()
+            truth = target.truth(np.concatenate([block.targets for block in blocks]))
+            return predictions(self.task, truth, self.names, good.get(name, 0.92))
+
+        return say
+
 
 def make(
     root: Path,
-    accuracies,
+    goodness,
     *,
-    classes=("0", "1", "2"),
+    task="classification",
+    names=("0", "1", "2"),
     n=400,
     seeds=(1, 2),
     off=(),
     save=None,
+    weights=None,
 ):
     """Write everything below `root`.
 
-    accuracies: validation accuracy by stage, and of `linear`. `save(path, classes)` writes a
-    model; without it the files hold the stage's name.
+    goodness: of the validation predictions by stage, and of `linear`, as `predictions` takes it.
+    `save(path, names)` writes a model; without it the files hold the stage's name. `weights`
+    `(n,)` are the importance of the validation examples.
     """
-    classes = sorted(classes)
-    labels = labels_of(n, classes)
+    names = tuple(sorted(names)) if task == "classification" else tuple(names)
+    truth = truth_of(task, n, names)
     schema = Schema(
         kind="table",
-        task="classification",
-        target="label",
+        task=task,
+        targets=("label",) if task == "classification" else names,
         columns=tuple(Column(name=name, type="numeric") for name in ("x", "y")),
         shape=(),
     )
     development, holdout = Development(root / "development"), Holdout(root / "holdout")
-    development.write(examples(labels, classes, 1), examples(labels, classes, 2), schema)
-    holdout.write(examples(labels[: n // 2], classes, 3), schema)
+    development.write(
+        examples(truth, names, 1, weights), examples(truth, names, 2, weights), schema, "none"
+    )
+    holdout.write(
+        examples(truth[: n // 2], names, 3, None if weights is None else weights[: n // 2]), schema
+    )
     made = Made(
-        classes,
+        task,
+        names,
         development,
         holdout,
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         *(Candidate.at(root / name) for name in ("regularize", "finetune", "distill")),
     )
-    majority = np.zeros((n, len(classes)), dtype=np.float32)
-    majority[:, 0] = 1
-    made.baseline.yardsticks.write(
-        {"majority": majority, "linear": probabilities(labels, classes, accuracies["linear"])}
-    )
+    called, same = constant(task, truth, names)
+    linear = predictions(task, truth, names, goodness["linear"])
+    made.baseline.yardsticks.write({called: same.astype(np.float32), "linear": linear})
     for name, candidate in zip(STORY, made.training(), strict=True):
         if name in off:
             write_off(candidate, name)
-        else:
-            write(candidate, name, labels, classes, accuracies[name], seeds, save)
+            continue
+        said = [predictions(task, truth, names, goodness[name], seed) for seed in seeds]
+        write(candidate, name, np.stack(said), goodness[name], seeds)
+        if save:
+            save(candidate.model.model, names)
     write_trials(made.search, off)
     return made
 
@@ -151,15 +214,10 @@ def write_off(candidate, name):
     candidate.metrics.write({})
 
 
-def write(candidate, name, labels, classes, accuracy, seeds, save):
+def write(candidate, name, said, good, seeds):
     candidate.model.write_record(record(name, True, seeds))
-    candidate.model.write_probabilities(
-        np.stack([probabilities(labels, classes, accuracy, seed) for seed in seeds])
-    )
-    if save:
-        save(candidate.model.model, classes)
-    else:
-        candidate.model.model.write_bytes(name.encode())
+    candidate.model.write_predictions(said)
+    candidate.model.model.write_bytes(name.encode())
     epoch = np.arange(1, 21)
     # A fast and overfitting baseline; the others come to rest.
     train = 1.6 * np.exp(-epoch / 5)
@@ -171,15 +229,15 @@ def write(candidate, name, labels, classes, accuracy, seeds, save):
                 "loss": train.round(6),
                 "accuracy": (1 - 0.5 * train / 1.6).round(6),
                 "val_loss": (train + 0.08 + gap).round(6),
-                "val_accuracy": (accuracy - 0.4 * train / 1.6).round(6),
+                "val_accuracy": (good - 0.4 * train / 1.6).round(6),
             }
         )
     )
-    candidate.metrics.write({"validation": {"accuracy": accuracy, "log_loss": 0.2}})
+    candidate.metrics.write({"validation": {"accuracy": good, "loss": 0.2}})
 
 
 def write_trials(search, off):
-    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "accuracy", "log_loss"]
+    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "text", "score", "loss"]
     columns += ["epochs", "examples", "parameters", "status"]
     rows = []
     if "search" not in off:
@@ -189,8 +247,8 @@ def write_trials(search, off):
             loss = round(0.1 + 0.2 * abs(np.log10(rate) + 2.5) + random.uniform(0, 0.05), 6)
             width, depth = int(random.choice([32, 64, 128])), int(random.choice([1, 2, 3]))
             batch = int(random.choice([32, 64]))
-            shape = [trial, rate, width, depth, batch]
+            shape = [trial, rate, width, depth, batch, "pool"]
             rows.append([*shape, round(0.99 - loss / 5, 6), loss, 30, 9000, 5000, "completed"])
-        rows[3][5:7] = [None, None]
+        rows[3][6:8] = [None, None]
         rows[3][-1] = "diverged"
     search.trials.write(pd.DataFrame(rows, columns=columns))

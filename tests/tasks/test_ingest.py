@@ -1,29 +1,53 @@
 """Ingest: what is read, how it is typed, and what is refused in which words."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from models.examples import PICTURE
-from pipeline.artifacts import Source
+from models.examples import GIVEN, PICTURE
+from pipeline.artifacts import Raw, Source
 from pipeline.errors import InputError
-from tasks.ingest import Ingested, IngestParams, ingest
+from tasks.ingest import Ingested, IngestParams, Read, ingest, read_examples_file
 
-MISSING = ("", "?", "NA")
 TABLE = "age,city,flag,income\n39, Bern ,yes,low\n?,Rom,NA,high\n5.5,,no,low\n1e2,Bern,yes,high\n"
+PARAMS: dict[str, Any] = {
+    "path": "data.csv",
+    "kind": "table",
+    "task": "classification",
+    "target": ("income",),
+    "ignore": (),
+    "types": {},
+    "missing": ("", "?", "NA"),
+    "missing_in": {},
+    "weight": None,
+    "size": None,
+    "channels": None,
+    "picture": None,
+    "allow": (),
+}
+DIGITS = {"path": None, "kind": "pictures", "target": ("digit",)}
 
 
-def run(
-    folder: Path, text: str | bytes, target: str = "income", ignore: tuple[str, ...] = ()
-) -> Ingested:
+def params(**changes: Any) -> IngestParams:
+    return IngestParams(**{**PARAMS, **changes})
+
+
+def run(folder: Path, text: str | bytes, **changes: Any) -> Ingested:
     path = folder / "data.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    params = IngestParams(path="data.csv", target=target, ignore=ignore, missing=MISSING, allow=())
     out = Ingested.at(folder / "out")
-    ingest.function(out, Source(path), params)
+    ingest.function(out, Raw(Source(path), Source(Path())), params(**changes))
     return out
+
+
+def read(folder: Path, text: str, **changes: Any) -> Read:
+    path = folder / "data.csv"
+    path.write_text(text)
+    return read_examples_file(path, params(**changes))
 
 
 def test_cells_are_typed_and_missing_ones_marked(tmp_path: Path) -> None:
@@ -36,32 +60,128 @@ def test_cells_are_typed_and_missing_ones_marked(tmp_path: Path) -> None:
     ]
     np.testing.assert_array_equal(examples.features["age"], np.float32([39, np.nan, 5.5, 100]))
     assert examples.features["city"].tolist() == ["Bern", "Rom", "", "Bern"]
-    assert examples.labels.tolist() == ["low", "high", "low", "high"]
-    profile = out.profile.read()
-    assert profile["classes"] == {"high": 2, "low": 2}
-    assert [c["missing"] for c in profile["columns"]] == [1, 1, 1]
+    assert examples.targets.tolist() == ["low", "high", "low", "high"]
+    assert out.profile.read()["classes"] == {"high": 2, "low": 2}
+
+
+def test_the_profile_tells_every_column(tmp_path: Path) -> None:
+    text = "n,t,c,y\n1,2020-01-01,b,p\n2,2020-01-02 12:00,b,q\n0.1,,a,p\n,2020-01-05,c,q\n"
+    told = read(tmp_path, text, target=("y",)).profile
+    assert told == {
+        "source": str(tmp_path / "data.csv"),
+        "kind": "table",
+        "task": "classification",
+        "targets": ["y"],
+        "rows": 4,
+        "shape": [],
+        "classes": {"p": 2, "q": 2},
+        "quantities": {},
+        "ignored": [],
+        "weight": None,
+        "notes": [],
+        "columns": [
+            {
+                "name": "n",
+                "type": "numeric",
+                "missing": 1,
+                "distinct": 3,
+                "min": 0.1,
+                "median": 1.0,
+                "max": 2.0,
+            },
+            {
+                "name": "t",
+                "type": "time",
+                "missing": 1,
+                "distinct": 3,
+                "min": "2020-01-01",
+                "median": "2020-01-02T12:00:00",
+                "max": "2020-01-05",
+            },
+            {
+                "name": "c",
+                "type": "categorical",
+                "missing": 0,
+                "distinct": 3,
+                "commonest": [["b", 2], ["a", 1], ["c", 1]],
+            },
+        ],
+    }
 
 
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": [1.0, None, 3.0], "b": [True, False, True], "y": ["p", "q", "p"]})
     frame.to_parquet(tmp_path / "data.parquet")
-    params = IngestParams(path="data.parquet", target="y", ignore=(), missing=MISSING, allow=())
-    out = Ingested.at(tmp_path / "out")
-    ingest.function(out, Source(tmp_path / "data.parquet"), params)
-    examples, schema = out.table.read()
-    assert [column.type for column in schema.columns] == ["numeric", "categorical"]
-    np.testing.assert_array_equal(examples.features["x"], np.float32([1, np.nan, 3]))
+    found = read_examples_file(tmp_path / "data.parquet", params(target=("y",)))
+    assert [column.type for column in found.schema.columns] == ["numeric", "categorical"]
+    np.testing.assert_array_equal(found.examples.features["x"], np.float32([1, np.nan, 3]))
 
 
 def test_rows_without_a_target_are_set_aside_and_said(tmp_path: Path) -> None:
-    out = run(tmp_path, TABLE + "7,Rom,no,?\n")
-    assert len(out.table.read()[0]) == 4
-    assert out.profile.read()["notes"] == ["1 rows without a target were set aside"]
+    found = read(
+        tmp_path, "x,a,b\n1,1,2\n2,?,3\n3,4,\n4,5,6\n", task="regression", target=("a", "b")
+    )
+    assert found.examples.rows.tolist() == [0, 3]
+    assert found.examples.targets.tolist() == [[1, 2], [5, 6]]
+    assert found.profile["notes"] == ["2 rows without all targets: set aside"]
+    assert found.profile["quantities"]["b"] == {
+        "min": 2.0,
+        "quartiles": [3.0, 4.0, 5.0],
+        "max": 6.0,
+        "mean": 4.0,
+    }
 
 
-def test_ignored_columns_are_no_features(tmp_path: Path) -> None:
-    _, schema = run(tmp_path, TABLE, ignore=("city",)).table.read()
-    assert schema.names() == ["age", "flag"]
+def test_a_wrong_cell_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
+    text = "x,y\n1,?\n2,a\nthree,b\n"
+    with pytest.raises(InputError, match=r"row 3, column 'x': 'three' is not a number"):
+        read(tmp_path, text, target=("y",), types={"x": "numeric"})
+
+
+def test_listed_labels_become_the_targets(tmp_path: Path) -> None:
+    found = read(tmp_path, "x,tags\n1,b;a\n2,a\n3,\n", task="multilabel", target=("tags",))
+    assert found.schema.targets == ("a", "b")
+    assert found.examples.targets.tolist() == [[1, 1], [1, 0]]
+    assert found.profile["classes"] == {"a": 2, "b": 1}
+
+
+def test_ignored_columns_are_kept_aside(tmp_path: Path) -> None:
+    found = read(tmp_path, TABLE, ignore=("city", "age"))
+    assert found.schema.names() == ["flag"]
+    assert found.aside["city"].tolist() == ["Bern", "Rom", "", "Bern"]
+    assert found.aside["age"].tolist() == ["39", "", "5.5", "1e2"]
+
+
+def test_a_weight_is_no_feature(tmp_path: Path) -> None:
+    found = read(tmp_path, "x,w,y\n1,2,a\n2,0,?\n3,0.5,b\n", target=("y",), weight="w")
+    assert found.schema.names() == ["x"]
+    assert found.examples.weights is not None
+    assert found.examples.weights.tolist() == [2, 0.5]
+    assert found.profile["weight"] == "w"
+
+
+def test_types_and_sentinels_of_single_columns(tmp_path: Path) -> None:
+    text = "zip,glucose,y\n01,0,a\n02,0.0,b\n03,80,a\n"
+    found = read(
+        tmp_path,
+        text,
+        target=("y",),
+        types={"zip": "categorical"},
+        missing_in={"glucose": ("0",)},
+    )
+    assert found.examples.features["zip"].tolist() == ["01", "02", "03"]
+    np.testing.assert_array_equal(found.examples.features["glucose"], [np.nan, np.nan, 80])
+
+
+def test_parts_that_the_data_came_in_are_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("x,y\n1,a\n2,?\n3,b\n")
+    (tmp_path / "test.csv").write_text("y,x\na,4\n")
+    found = read_examples_file(tmp_path, params(target=("y",)))
+    assert found.aside[GIVEN].tolist() == ["train", "train", "test"]
+    assert found.profile["notes"][1] == "the data came in parts: train 2, test 1"
+    (tmp_path / "test.csv").write_text("y,x\na,four\n")
+    with pytest.raises(InputError, match=r"test\.csv: row 1, column 'x': 'four' is not a number"):
+        read_examples_file(tmp_path, params(target=("y",), types={"x": "numeric"}))
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -73,13 +193,34 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_default_data_are_the_digits(tmp_path: Path) -> None:
-    params = IngestParams(path=None, target="digit", ignore=(), missing=MISSING, allow=())
     out = Ingested.at(tmp_path)
-    ingest.function(out, Source(Path()), params)
+    ingest.function(out, Raw(Source(Path()), Source(Path())), params(**DIGITS))
     examples, schema = out.table.read()
-    assert schema.shape == (8, 8, 1)
+    assert (schema.shape, schema.targets) == ((8, 8, 1), ("digit",))
     assert examples.features[PICTURE].shape == (1797, 8, 8, 1)
     assert sum(out.profile.read()["classes"].values()) == 1797
+
+
+def test_pictures_come_with_parts_and_what_is_broken(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for part, count in (("train", 3), ("test", 2)):
+        for label in ("ant", "bee"):
+            (tmp_path / part / label).mkdir(parents=True)
+            for place in range(count):
+                shade = 60 * place + 20
+                path = tmp_path / part / label / f"{place}.png"
+                Image.new("L", (6, 5), shade).save(path)
+    (tmp_path / "train" / "ant" / "2.png").write_bytes(b"no picture")
+    found = read_examples_file(
+        tmp_path, params(path="p", kind="pictures", target=("insect",), size=(4, 3))
+    )
+    assert (found.schema.shape, found.schema.targets) == ((4, 3, 1), ("insect",))
+    assert found.profile["classes"] == {"ant": 4, "bee": 5}
+    assert sorted(found.aside[GIVEN].tolist()) == ["test"] * 4 + ["train"] * 5
+    (broken,) = found.findings
+    assert (broken.name, broken.severity) == ("broken_pictures", "warning")
+    assert "train/ant/2.png" in broken.evidence
 
 
 @pytest.mark.parametrize(
@@ -101,13 +242,68 @@ def test_what_cannot_be_learned_from_is_named(
     tmp_path: Path, text: str | bytes, target: str, message: str
 ) -> None:
     with pytest.raises(InputError) as error:
-        run(tmp_path, text, target)
+        run(tmp_path, text, target=(target,))
     assert message in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ignore": ("citi",)}, "there is no column to ignore 'citi'; did you mean 'city'?"),
+        ({"types": {"aeg": "text"}}, "there is no column of ingest.types 'aeg'"),
+        ({"missing_in": {"aeg": ("0",)}}, "there is no column of ingest.missing_in 'aeg'"),
+        ({"weight": "w"}, "there is no weight column 'w'"),
+        ({"task": "regression"}, "row 1, column 'income': 'low' is not a number"),
+        ({"task": "multilabel", "target": ("city", "flag")}, "column 'city': 'Bern' says neither"),
+    ],
+)
+def test_what_does_not_fit_the_table_is_named(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, TABLE, **changes)
+    assert message in str(error.value)
+
+
+def test_rows_that_all_lack_a_target_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no row has all targets"):
+        read(tmp_path, "x,a,b\n1,1,?\n2,?,3\n", task="regression", target=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": ()}, "at least 1 item"),
+        ({"target": ("a", "a"), "task": "regression"}, "the column 'a' is named twice"),
+        ({"ignore": ("income",)}, "the column 'income' is named twice"),
+        ({"weight": "income"}, "the column 'income' is named twice"),
+        ({"weight": "a", "ignore": ("a",)}, "the column 'a' is named twice"),
+        ({"target": ("a", "b")}, "a classification has one target"),
+        ({"types": {"a": "number"}}, "'numeric', 'categorical', 'text' or 'time'"),
+        ({"types": {"income": "text"}}, "types names 'income', which is no feature"),
+        ({"path": None}, "a table needs its path"),
+        ({"size": (8, 8)}, "size says nothing about table"),
+        ({"channels": 1}, "channels says nothing about table"),
+        ({"picture": "p"}, "picture says nothing about table"),
+        ({"kind": "pictures", "types": {"a": "text"}}, "types says nothing about pictures"),
+        ({"kind": "pictures", "weight": "w"}, "weight says nothing about pictures"),
+        ({"kind": "pictures", "target": ("a", "b"), "task": "multilabel"}, "have one target"),
+        ({"kind": "pictures", "size": (0, 8)}, "size is height and width in pixels"),
+        ({"kind": "pictures", "channels": 2}, "1 or 3"),
+        ({**DIGITS, "task": "regression"}, "digits are for classification"),
+        ({**DIGITS, "channels": 3}, "channels says nothing about scikit-learn's digits"),
+    ],
+)
+def test_params_that_contradict_each_other_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        params(**changes)
+    assert message in str(error.value)
+
+
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "adult_train.csv").write_text(TABLE)
-    params = IngestParams(path="adult.csv", target="income", ignore=(), missing=MISSING, allow=())
     with pytest.raises(InputError, match=r"Did you mean adult_train\.csv"):
-        ingest.function(Ingested.at(tmp_path), Source(tmp_path / "adult_tain.csv"), params)
+        read_examples_file(tmp_path / "adult_tain.csv", params())

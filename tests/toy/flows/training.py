@@ -1,6 +1,6 @@
 """Nine trivial stages: the doors without any model."""
 
-from pipeline.artifacts import Source
+from pipeline.artifacts import Raw
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.evaluate import evaluate
@@ -12,9 +12,9 @@ from tasks.search import search
 from tasks.split import split
 
 
-def training(source: Source) -> None:
+def training(raw: Raw) -> None:
     """Raw text to report."""
-    table = ingest(source)
+    table = ingest(raw)
     parts = split(table)
     plain = baseline(parts)
     found = search(parts)

@@ -32,7 +32,10 @@ def evaluate(
     out.ledger.write(
         pd.DataFrame([{"candidate": "baseline", "decision": "chosen", "reason": reason}])
     )
-    out.metrics.write({"n": 3, "chosen": {"accuracy": figure}, "baseline": {"accuracy": figure}})
+    figures = {"accuracy": figure}
+    out.metrics.write({"n": 3, "objective": "accuracy", "chosen": figures, "baseline": figures})
+    reading = {"title": "accuracy", "sign": 1, "share": True, "unit": ""}
+    out.details.write({"figures": {"accuracy": reading}, "level": 0.95})
     (out.chosen.make() / "choice.json").write_text(
         json.dumps({"candidate": "baseline", "reason": reason})
     )

@@ -1,6 +1,6 @@
 """Read the source, if there is one."""
 
-from pipeline.artifacts import Source
+from pipeline.artifacts import Raw
 from pipeline.declaration import stage
 from pipeline.params import Section
 from tasks.parts import Text
@@ -14,7 +14,7 @@ class IngestParams(Section):
 
 
 @stage()
-def ingest(out: Text, source: Source, params: IngestParams) -> None:
+def ingest(out: Text, raw: Raw, params: IngestParams) -> None:
     """Read the source, if there is one."""
-    raw = source.path.read_text() if source.path.name else "built in"
+    raw = raw.data.path.read_text() if raw.data.path.name else "built in"
     out.write(f"{params.word}: {raw}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.artifacts import Bundle, Csv, Folder, Metrics, Page
+from pipeline.artifacts import Bundle, Csv, Folder, Json, Metrics, Page
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Evaluated(Bundle):
 
     ledger: Csv
     metrics: Metrics
+    details: Json
     chosen: Folder
 
 

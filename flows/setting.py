@@ -1,0 +1,55 @@
+"""What init writes into params.yaml: comments stay, lists stay in their line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from pipeline.artifacts import replacing
+from pipeline.params_file import PARAMS
+
+Values = dict[str, dict[str, Any]]
+"""Values by section and key."""
+
+
+def write_params(values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put values into params.yaml, by section and key; everything else stays as it is."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 100
+    yaml.Representer = _Representer
+    content: Any = yaml.load(PARAMS)
+    for section, keys in values.items():
+        for key, value in keys.items():
+            content[section][key] = _in_line(value)
+    with replacing(PARAMS) as temporary:
+        yaml.dump(content, temporary)
+
+
+def _in_line(value: Any) -> Any:
+    """A list as `[a, b]`: with one item a line, the comment behind the key would be in its way."""
+    if isinstance(value, list | tuple):
+        sequence = CommentedSeq([_in_line(item) for item in value])
+        sequence.fa.set_flow_style()
+        return sequence
+    if isinstance(value, dict):
+        mapping = CommentedMap({key: _in_line(item) for key, item in value.items()})
+        mapping.fa.set_flow_style()
+        return mapping
+    return value
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes None as `null`, as the file has it, rather than as nothing.
+
+    A class of its own: representers are registered by class, and DVC uses the library's.
+    """
+
+    def represent_null(self, value: None) -> Any:
+        """None as a YAML node."""
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)

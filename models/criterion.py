@@ -1,0 +1,94 @@
+"""What a fit minimises, and how it is scored after every epoch, by the kind of target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from models import scores
+from models.target import Target
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A loss for training, and figures for validation."""
+
+    loss: Callable[[Any, Any], Any]
+    """Codes `(b, …)` and outputs `(b, k)` as tensors to the loss, `(b,)`."""
+    correct: Callable[[Any, Any], Any] | None
+    """The same to the share that is right, `(b,)`; None where that means nothing."""
+    measure: Callable[[Array, Array, Array | None], tuple[float, float | None]]
+    """Codes, outputs and weights `(n,)` or None as arrays to validation loss and accuracy."""
+
+
+def of(target: Target) -> Criterion:
+    """The criterion that suits the target."""
+    return {
+        "classification": CLASSIFY,
+        "multilabel": CLASSIFY_LABELS,
+        "regression": REGRESS,
+    }[target.task]
+
+
+def accuracy(codes: Any, logits: Any) -> Any:
+    """1.0 where the highest of `(b, k)` logits is at the `(b,)` code, else 0.0."""
+    return keras.metrics.sparse_categorical_accuracy(codes, logits)
+
+
+def labels_right(codes: Any, logits: Any) -> Any:
+    """The share of `(b, k)` labels on whose side of 0 the logits are, `(b,)`."""
+    right = keras.ops.equal(codes > 0.5, logits > 0)
+    return keras.ops.mean(keras.ops.cast(right, "float32"), axis=-1)
+
+
+def measure_classes(
+    codes: Array, logits: Array, weights: Array | None = None
+) -> tuple[float, float]:
+    """Log loss and accuracy of `(n, k)` logits, whatever was minimised: comparable over stages."""
+    probabilities = scores.softmax(logits)
+    loss = scores.log_losses(probabilities, codes)
+    right = probabilities.argmax(axis=1) == codes
+    return _mean(loss, weights), float(right.mean())
+
+
+def _measure_labels(
+    codes: Array, logits: Array, weights: Array | None = None
+) -> tuple[float, float]:
+    loss = scores.binary_log_losses(scores.sigmoid(logits), codes).mean(axis=1)
+    return _mean(loss, weights), float(((logits > 0) == (codes > 0.5)).mean())
+
+
+def _measure_quantities(
+    codes: Array, outputs: Array, weights: Array | None = None
+) -> tuple[float, None]:
+    errors = (outputs.astype(np.float64) - codes) ** 2
+    return _mean(errors.mean(axis=1), weights), None
+
+
+def _mean(values: Array, weights: Array | None) -> float:
+    return float(values.mean() if weights is None else (values * weights).sum() / weights.sum())
+
+
+def _cross_entropy(codes: Any, logits: Any) -> Any:
+    return keras.losses.sparse_categorical_crossentropy(codes, logits, from_logits=True)
+
+
+def _binary_cross_entropy(codes: Any, logits: Any) -> Any:
+    return keras.losses.binary_crossentropy(codes, logits, from_logits=True)
+
+
+def _squared_error(codes: Any, outputs: Any) -> Any:
+    return keras.losses.mean_squared_error(codes, outputs)
+
+
+CLASSIFY = Criterion(_cross_entropy, accuracy, measure_classes)
+"""Cross-entropy between `(b,)` int32 codes and logits."""
+CLASSIFY_LABELS = Criterion(_binary_cross_entropy, labels_right, _measure_labels)
+"""Binary cross-entropy between `(b, k)` codes and logits, the mean over labels."""
+REGRESS = Criterion(_squared_error, None, _measure_quantities)
+"""Squared error between `(b, k)` standardised quantities and outputs, the mean over targets."""

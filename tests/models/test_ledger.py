@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from models.candidate import Record
+from models.intervals import Bootstrap, Sample
+from models.ledger import Entrant, Judge
+from models.readings import Reading
+
+SHARE = Reading(title="accuracy", sign=1, share=True, unit="")
+PRICE = Reading(title="mean absolute error", sign=-1, share=False, unit="price")
+
+
+def record(cost):
+    return Record(
+        stage="any",
+        enabled=True,
+        summary="",
+        settings={},
+        seeds=(1,),
+        saved_seed=1,
+        parameters=1,
+        multiply_adds=cost,
+        fits=1,
+        epochs=1,
+        examples=1,
+    )
+
+
+def entrant(name, value, cost=None, spread=0.0):
+    draws = value + spread * np.linspace(-1, 1, 101)
+    return Entrant(name, record(cost) if cost else None, Sample(np.array(value), draws), 0.5)
+
+
+def walk(reading, values, tolerance=0.01, trials=None):
+    """Two yardsticks and networks, each a value, a cost and half the width of its draws."""
+    judge = Judge(Bootstrap(100, 0.95, 1), reading, reading, trials, tolerance)
+    constant, linear, *networks = values
+    return judge.walk(
+        [entrant("constant", constant), entrant("linear", linear)],
+        [entrant(f"n{at}", *network) for at, network in enumerate(networks)],
+    )
+
+
+def test_lower_is_better_where_the_sign_says_so():
+    rows = walk(PRICE, [9.0, 5.0, (4.0, 10), (3.0, 10), (3.5, 10)])
+    assert [row.decision for row in rows] == [
+        "yardstick",
+        "yardstick",
+        "kept",
+        "chosen",
+        "left out",
+    ]
+    assert "its gain over the linear model is proven: -1.000 price" in rows[2].reason
+    assert rows[3].reason == (
+        "Gain over n0 proven: -1.000 price (95 % interval -1.000 to -1.000), "
+        "at the same 10 multiply-adds an example."
+    )
+    assert rows[4].reason.startswith("Worse than n1: +0.5000 price")
+    assert (rows[3].difference, rows[3].difference_low, rows[3].score) == (-1.0, -1.0, 3.0)
+    # The same figures, were more better.
+    rows = walk(SHARE, [0.9, 0.5, (0.4, 10), (0.3, 10), (0.35, 10)])
+    assert [row.decision for row in rows[2:]] == ["chosen", "left out", "left out"]
+    assert "worse than the linear model" in rows[2].reason
+
+
+def test_the_interval_that_decides_is_the_gain_s():
+    # Draws of the error from 2.4 to 4.4: its gain is not proven, though its mean is better.
+    rows = walk(PRICE, [9.0, 5.0, (4.0, 10), (3.4, 10, 1.0)])
+    assert rows[3].decision == "left out"
+    assert "Gain over n0 not proven: -0.6000 price (95 % interval -1.550 to +0.3500)" in (
+        rows[3].reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("reading", "before", "after", "decision", "words"),
+    [
+        (SHARE, 0.9, 0.895, "chosen", "at most 0.50 percentage points of accuracy, where 1.00"),
+        (SHARE, 0.9, 0.885, "left out", "may lose 1.50 percentage points of accuracy, where 1.00"),
+        # A hundredth of the incumbent's 400 is 4.
+        (PRICE, 400.0, 403.0, "chosen", "at most 3.000 price of mean absolute error, where 4.000"),
+        (PRICE, 400.0, 405.0, "left out", "may lose 5.000 price of mean absolute error, where"),
+        (PRICE, 400.0, 399.0, "chosen", "Gain over n0 proven"),
+    ],
+)
+def test_a_cheaper_one_may_lose_the_tolerance(reading, before, after, decision, words):
+    worst = 0.1 if reading is SHARE else 900.0
+    row = walk(reading, [worst, worst, (before, 100), (after, 10)])[-1]
+    assert row.decision == decision
+    assert words in row.reason
+
+
+def test_all_right_is_no_certainty_where_it_is_a_share_of_trials():
+    row = walk(SHARE, [0.5, 0.5, (1.0, 10)], trials=36)[-1]
+    assert row.score_low == pytest.approx(0.9026, abs=1e-4)
+    assert walk(SHARE, [0.5, 0.5, (1.0, 10)])[-1].score_low == 1.0
+
+
+def test_large_and_small_units_keep_their_digits():
+    row = walk(PRICE, [9e6, 5e6, (1234567.891, 10)])[-1]
+    assert row.score == 1234568.0
+    row = walk(PRICE, [9e-6, 5e-6, (1.234567891e-6, 10)])[-1]
+    assert row.score == pytest.approx(1.234568e-6, rel=1e-9)
+
+
+def test_what_no_draw_could_measure_is_not_known():
+    judge = Judge(Bootstrap(100, 0.95, 1), SHARE, SHARE, None, 0.01)
+    lost = Entrant("n1", record(5), Sample(np.array(0.9), np.full(101, np.nan)), 0.5)
+    rows = judge.walk(
+        [entrant("constant", 0.5), entrant("linear", 0.6)], [entrant("n0", 0.9, 10), lost]
+    )
+    assert rows[-1].decision == "left out"
+    assert rows[-1].difference_low is None
+    assert "not known to not known" in rows[-1].reason
