@@ -142,8 +142,7 @@ def _in_order(examples: Examples, schema: Schema) -> npt.NDArray[np.int64] | Non
             continue
         steps = np.diff(values)
         if (steps > 0).any() and (steps >= 0).mean() >= RISING:
-            ranks: npt.NDArray[np.int64] = np.unique(values, return_inverse=True)[1]
-            return ranks
+            return np.asarray(np.unique(values, return_inverse=True)[1], dtype=np.int64)
     return None
 
 
