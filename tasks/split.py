@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from models import balance, findings, findings_parts, folds, partition
+from models import balance, findings, findings_parts, folding, folds, partition
 from models.examples import GIVEN, Development, Examples, Holdout, Schema, Table, Texts
 from models.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
 from models.target import Transform
@@ -143,7 +143,7 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
         train, note = balance.balanced(train, known.keys[places[0]], params.balance, params.seed)
         notes.append(note)
     out.development.write(train, validation, schema, params.transform)
-    folds.write(foldings, examples.rows[inside], out.development.path / "folds.parquet")
+    folding.write(foldings, examples.rows[inside], out.development.path / "folds.parquet")
     out.holdout.write(holdout, schema)
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
@@ -418,7 +418,7 @@ def _require_varying(targets: npt.NDArray[Any], schema: Schema) -> None:
 
 def _folds(
     known: Known, schema: Schema, places: npt.NDArray[np.int64], params: SplitParams
-) -> list[folds.Folding]:
+) -> list[folding.Folding]:
     """The folds of the development part, none or one a repeat; `places` are its rows."""
     if not params.folds:
         return []
