@@ -102,8 +102,8 @@ def open_stream(path: Path) -> Stream | None:
                 "All files need the same columns."
             )
     counts = [(file, rows) for file, (rows, _) in zip(files, heads, strict=True)]
-    origin, names = Origin(path, tuple(counts)), tuple(heads[0][1])
-    return Stream(origin, names, tuple(part for _, part in given))
+    origin, columns = Origin(path, tuple(counts)), tuple(heads[0][1])
+    return Stream(origin, columns, tuple(part for _, part in given))
 
 
 def _head(path: Path) -> tuple[int, list[str]]:
