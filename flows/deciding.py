@@ -88,6 +88,9 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     given = table.given
     parting = _parting(wishes, part, given, arrival)
     goal = understanding.goal(task, targets)
+    if task == "classification" and given is not None:
+        labels = next(one for one in cells if one.name == chosen[0]).texts()
+        goal = understanding.goal_of_classes(_trained_on(labels[labels != ""], given[labels != ""]))
     values: Values = {
         "ingest": kept
         | {
@@ -165,8 +168,7 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
     }
     tried = _tried(arrival, wishes, raw, values)
     read = tried.read
-    counts = dict(Counter(read.examples.targets.tolist()).most_common())
-    goal = understanding.goal_of_classes(counts)
+    goal = understanding.goal_of_classes(_trained_on(read.examples.targets, read.aside.get(GIVEN)))
     parting = _parting(wishes, wishes.part, read.aside.get(GIVEN), arrival)
     values |= {
         "split": values["split"] | parting.values | {"balance": goal.balance, "transform": "none"},
@@ -182,6 +184,12 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
     ]
     lines = [parting.line, f"objective: {goal.metric}: {goal.reason}", *tried.lines]
     return Decision(values, read, tried.findings, head, lines, tried.hints)
+
+
+def _trained_on(labels: Any, given: Any) -> dict[str, int]:
+    """How often each class is met: in the training part, where the data say which it is."""
+    here = labels if given is None else labels[given == "train"]
+    return dict(Counter(here.tolist()).most_common())
 
 
 def _list_columns(
@@ -273,25 +281,21 @@ def _targets(
             f"Say it: {wishes.again('--target', found[0].name)}\n"
             f"or take the first: {wishes.again('--yes')}"
         )
-    return (_asked(found, listed),), "chosen"
+    return (_asked(found, listed, [column.name for column in known]),), "chosen"
 
 
-def _asked(found: Sequence[Candidate], listed: Sequence[str]) -> str:
+def _asked(found: Sequence[Candidate], listed: Sequence[str], columns: Sequence[str]) -> str:
     print("Which column is to be predicted?", *listed, sep="\n")
     while True:
         try:
-            answer = input("Number or name [1]: ").strip() or "1"
+            answer = input("Its number, or any column's name [1]: ").strip() or "1"
         except EOFError:
             raise InputError("No target was chosen. Nothing is changed.") from None
-        names = [candidate.name for candidate in found]
-        if answer in names:
+        if answer in columns:
             return answer
-        if answer.isdecimal() and 1 <= int(answer) <= len(names):
-            return names[int(answer) - 1]
-        print(
-            f"Give a number from 1 to {len(names)}; for another column end with Ctrl-C and "
-            "use --target."
-        )
+        if answer.isdecimal() and 1 <= int(answer) <= len(found):
+            return found[int(answer) - 1].name
+        print(f"Give a number from 1 to {len(found)}, or a name. Columns: {', '.join(columns)}")
 
 
 def _ignored(known: "Sequence[Facts]", targets: Sequence[str], wishes: Wishes) -> dict[str, str]:

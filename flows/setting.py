@@ -18,7 +18,8 @@ def write_params(values: Mapping[str, Mapping[str, Any]]) -> None:
     """Put values into params.yaml, by section and key; everything else stays as it is."""
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 100
+    # Names are not broken over lines.
+    yaml.width = 10_000
     yaml.Representer = _Representer
     content: Any = yaml.load(PARAMS)
     for section, keys in values.items():

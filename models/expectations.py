@@ -370,13 +370,15 @@ def _bounds(
     expected: Range,
     key: str,
 ) -> Iterator[Problem]:
-    # In float32 like the values: a bound that is one of them must not exclude it.
-    if expected.min is not None:
-        wrong = np.flatnonzero(values < np.float32(expected.min))
-        yield from _wrong(wrong, values, rows, name, f"is below {expected.min:g}", f"{key}.min")
-    if expected.max is not None:
-        wrong = np.flatnonzero(values > np.float32(expected.max))
-        yield from _wrong(wrong, values, rows, name, f"is above {expected.max:g}", f"{key}.max")
+    for bound, said in (("min", "is below"), ("max", "is above")):
+        limit = getattr(expected, bound)
+        if limit is not None:
+            # In float32 like the values: a bound that is one of them must not exclude it.
+            with np.errstate(over="ignore"):
+                narrow = np.float32(limit)
+            beyond = values < narrow if bound == "min" else values > narrow
+            wrong = np.flatnonzero(beyond)
+            yield from _wrong(wrong, values, rows, name, f"{said} {limit:g}", f"{key}.{bound}")
 
 
 def _wrong(

@@ -1,23 +1,101 @@
-"""Where init puts a table, and what it writes into params.yaml."""
+"""What init understands, where it puts the data, and what it writes into params.yaml."""
 
+import builtins
 import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from flows.init import Parting, _into_data, _set_params
+import flows.init
+import flows.main
+import flows.placing
+from flows.deciding import Decision, decide
+from flows.placing import Arrival, arriving, beside
+from flows.setting import write_params
+from flows.wishes import Wishes
+from models import expectations
+from models.examples import GIVEN
+from models.target import Task
 from pipeline.errors import InputError
 from pipeline.params_file import PARAMS, read_raw
+from pipeline.project import EXPECTED
+from tests.conftest import SHARED
 
 ROOT = Path(__file__).parents[2]
+ROWS = 200
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     root.mkdir()
+    shutil.copy(ROOT / PARAMS, root)
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture
+def alone(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project without DVC and without stages to render."""
+    monkeypatch.setattr(flows.placing, "_track", lambda place: None)
+    monkeypatch.setattr(flows.init, "_render", lambda: None)
+    monkeypatch.setattr(flows.init, "_estimate", lambda decision: [])
+    return project
+
+
+def wishes(path: Path | str, **told: Any) -> Wishes:
+    nothing: dict[str, Any] = {
+        "target": (),
+        "task": None,
+        "ignore": (),
+        "group": None,
+        "time": (),
+        "part": None,
+        "test": None,
+        "validation": None,
+        "query": None,
+        "weight": None,
+        "missing": (),
+        "allow": (),
+        "size": None,
+        "yes": False,
+    }
+    return Wishes(path=str(path), **nothing | told)
+
+
+def decided(path: Path, **told: Any) -> Decision:
+    wish = wishes(path, **told)
+    with arriving(wish.path, Path(), wish.test, wish.validation, wish.query) as arrival:
+        return decide(arrival, wish, read_raw())
+
+
+def frame(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    x = random.normal(size=rows).round(3)
+    return pd.DataFrame(
+        {
+            "customerID": [f"{seed}-{row * 7919 % 9973:04}-X" for row in range(rows)],
+            "x": x,
+            "size": random.integers(40, 90, size=rows),
+            "region": "Anvers",
+            "bought": np.where(x + random.normal(size=rows) > 0, "yes", "no"),
+        }
+    )
+
+
+def written(path: Path, table: pd.DataFrame) -> Path:
+    table.to_csv(path, index=False)
+    return path
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -27,57 +105,393 @@ def fill(folder: Path, *names: str) -> Path:
     return folder
 
 
-def below(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+def arrival(path: Path | str) -> Arrival:
+    with arriving(str(path), Path(), None, None, None) as found:
+        return found
 
 
-def test_a_file_is_copied_under_its_name(project: Path, tmp_path: Path) -> None:
+# Where the data come to lie.
+
+
+def test_a_file_is_copied_under_its_name(alone: Path, tmp_path: Path) -> None:
     fill(tmp_path, "t.csv.gz")
-    assert _into_data(tmp_path / "t.csv.gz") == Path("data/t.csv.gz")
-    assert below(project) == ["data", "data/t.csv.gz"]
+    found = arrival(tmp_path / "t.csv.gz")
+    assert (found.place, found.name) == (Path("data/t.csv.gz"), "t")
+    assert below(alone) == ["params.yaml"]
+    found.settle()
+    assert below(alone) == ["data", "data/t.csv.gz", "params.yaml"]
 
 
-def test_a_folder_takes_the_place_of_an_older_one(project: Path, tmp_path: Path) -> None:
-    old = fill(project / "data/parts", "a.parquet", "gone.parquet")
-    assert _into_data(fill(tmp_path / "parts", "a.parquet", "b.parquet")) == Path("data/parts")
-    assert below(project / "data") == ["parts", "parts/a.parquet", "parts/b.parquet"]
+def test_a_folder_takes_the_place_of_an_older_one(alone: Path, tmp_path: Path) -> None:
+    old = fill(alone / "data/parts", "a.parquet", "gone.parquet")
+    arrival(fill(tmp_path / "parts", "a.parquet", "b.parquet")).settle()
+    assert below(alone / "data") == ["parts", "parts/a.parquet", "parts/b.parquet"]
     assert old.stat().st_mode & 0o055 == 0o055
 
 
-def test_what_lies_in_data_stays_there(project: Path) -> None:
-    fill(project / "data/sub/parts", "a.parquet")
-    assert _into_data(Path("data/sub/parts")) == Path("data/sub/parts")
-    assert _into_data(project / "data/sub/parts/a.parquet") == Path("data/sub/parts/a.parquet")
+def test_what_lies_in_data_stays_there(alone: Path) -> None:
+    fill(alone / "data/sub/parts", "a.parquet")
+    for path in ("data/sub/parts", "data/sub/parts/a.parquet"):
+        found = arrival(alone / path)
+        assert found.place == Path(path)
+        found.settle()
+    assert below(alone / "data") == ["sub", "sub/parts", "sub/parts/a.parquet"]
 
 
 def test_a_folder_that_holds_the_project_is_refused(project: Path) -> None:
-    for path in (Path(), Path("..")):
+    for path in (".", ".."):
         with pytest.raises(InputError, match="holds this project"):
-            _into_data(path)
-    assert below(project) == []
+            arrival(path)
+    (project / "data").mkdir()
+    with pytest.raises(InputError, match="not all of it"):
+        arrival("data")
 
 
-def test_a_folder_never_replaces_a_file_nor_a_file_a_folder(project: Path, tmp_path: Path) -> None:
-    fill(project / "data", "parts")
+def test_a_folder_never_replaces_a_file_nor_a_file_a_folder(alone: Path, tmp_path: Path) -> None:
+    fill(alone / "data", "parts")
     with pytest.raises(InputError, match=r"data/parts is there, and is not what"):
-        _into_data(fill(tmp_path / "parts", "a.parquet"))
-    fill(project / "data/t.csv", "a.parquet")
+        arrival(fill(tmp_path / "parts", "a.parquet")).settle()
+    fill(alone / "data/t.csv", "a.parquet")
     with pytest.raises(InputError, match=r"data/t\.csv is there, and is not what"):
-        _into_data(fill(tmp_path, "t.csv") / "t.csv")
-    assert below(project / "data") == ["parts", "t.csv", "t.csv/a.parquet"]
+        arrival(fill(tmp_path, "t.csv") / "t.csv").settle()
+    assert below(alone / "data") == ["parts", "t.csv", "t.csv/a.parquet"]
 
 
-def test_params_yaml_stays_readable_however_often_init_writes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_parts_become_one_folder(alone: Path, tmp_path: Path) -> None:
+    train = written(tmp_path / "shop_train.csv", frame())
+    test = written(tmp_path / "later.csv", frame(50, 2))
+    with arriving(str(train), Path(), str(test), None, None) as found:
+        assert found.place == Path("data/shop")
+        found.settle()
+    assert below(alone / "data") == ["shop", "shop/test.csv", "shop/train.csv"]
+    assert (alone / "data/shop/test.csv").read_bytes() == test.read_bytes()
+
+
+def test_what_is_wrong_in_a_part_is_told_of_the_users_file(project: Path, tmp_path: Path) -> None:
+    train = written(tmp_path / "shop_train.csv", frame())
+    test = tmp_path / "later.csv"
+    test.write_text("customerID,x\n1,2,3\n")
+    with pytest.raises(InputError) as raised:
+        decided(train, test=str(test), target=("bought",))
+    assert str(test) in str(raised.value)
+    assert "/fettle-" not in str(raised.value)
+    with pytest.raises(InputError, match="there is no such file"):
+        decided(train, test=str(tmp_path / "gone.csv"))
+
+
+def test_files_beside_are_found_by_their_names(tmp_path: Path) -> None:
+    fill(tmp_path, "a_train.csv", "a_test.csv", "a_val.csv", "b_train.csv", "c.csv", "test.csv")
+    found = beside(tmp_path / "a_train.csv")
+    assert {part: path.name for part, path in found.items()} == {
+        "validation": "a_val.csv",
+        "test": "a_test.csv",
+    }
+    assert beside(tmp_path / "b_train.csv") == {}
+    assert beside(tmp_path / "c.csv") == {}
+
+
+def test_a_query_becomes_a_file_of_its_rows(alone: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        frame().to_sql("sales", connection, index=False)
+    connection.close()
+    url = f"sqlite:///{tmp_path}/shop.db"
+    told = wishes(url, query="SELECT x, bought FROM sales", target=("bought",))
+    flows.init.init(told, Path())
+    assert read_raw()["ingest"]["path"] == "data/shop.parquet"
+    assert len(pd.read_parquet("data/shop.parquet")) == ROWS
+    with pytest.raises(InputError, match="a database needs a query"):
+        flows.init.init(wishes(url), Path())
+
+
+# What is understood.
+
+
+def test_a_table_is_understood_without_a_word(project: Path, tmp_path: Path) -> None:
+    decision = decided(written(tmp_path / "shop.csv", frame()), yes=True)
+    ingest = decision.values["ingest"]
+    assert (ingest["target"], ingest["task"]) == (["bought"], "classification")
+    assert ingest["ignore"] == ["customerID", "region"]
+    assert decision.values["split"]["method"] == "stratified"
+    said = "\n".join([*decision.head, *decision.lines])
+    assert "target: bought: guessed: 'bought' in its name, two values, the last column" in said
+    assert "ignored: customerID: an id: 200 different texts in 200 rows" in said
+    assert below(project) == ["params.yaml"]
+
+
+def test_without_a_terminal_it_stops_with_the_commands(project: Path, tmp_path: Path) -> None:
+    path = written(tmp_path / "my shop.csv", frame())
+    with pytest.raises(InputError) as raised:
+        decided(path, ignore=("x",))
+    said = str(raised.value)
+    assert "1. bought (" in said
+    assert f"./fettle init '{path}' --ignore x --target bought" in said
+    assert f"./fettle init '{path}' --ignore x --yes" in said
+    assert raised.value.exit_code == 3
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Answers typed at a terminal."""
+
+    def type_in(*answers: str) -> None:
+        remaining: Iterator[str] = iter(answers)
+
+        def answer(prompt: str) -> str:
+            try:
+                return next(remaining)
+            except StopIteration:
+                raise EOFError from None
+
+        monkeypatch.setattr(builtins, "input", answer)
+        for stream in (sys.stdin, sys.stdout):
+            monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+
+    return type_in
+
+
+def test_on_a_terminal_it_asks(
+    project: Path, tmp_path: Path, typed: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(ROOT / PARAMS, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    before = read_raw()
-    many = ["day", "hour: of it", "minute"]
-    _set_params(Path("data/a.csv"), "y", many, Parting(None, many, None))
-    assert read_raw()["split"]["time"] == many
-    assert read_raw()["ingest"]["ignore"] == many
-    _set_params(Path("data/b.csv"), "y", [], Parting(None, [], None))
-    assert read_raw()["split"] == before["split"]
-    assert "group: null " in PARAMS.read_text()
+    path = written(tmp_path / "shop.csv", frame())
+    typed("")
+    assert decided(path).values["ingest"]["target"] == ["bought"]
+    typed("9", "what?", "x")
+    assert decided(path).values["ingest"]["target"] == ["x"]
+    assert "Give a number from 1 to" in capsys.readouterr().out
+    typed()
+    with pytest.raises(InputError, match="Nothing is changed"):
+        decided(path)
+
+
+def test_a_wrong_name_is_met_with_the_nearest(project: Path, tmp_path: Path) -> None:
+    path = written(tmp_path / "shop.csv", frame())
+    for told in ({"target": ("bougt",)}, {"ignore": ("bougt",)}, {"weight": "bougt"}):
+        with pytest.raises(InputError, match="did you mean 'bought'"):
+            decided(path, **told)
+    with pytest.raises(InputError, match="--size is for pictures"):
+        decided(path, target=("bought",), size=(8, 8))
+
+
+def test_groups_and_times_are_proposed_and_not_taken(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table.insert(0, "patient", [row // 10 for row in range(ROWS)])
+    table.insert(0, "day", [f"2026-{1 + row // 28:02}-{1 + row % 28:02}" for row in range(ROWS)])
+    path = written(tmp_path / "visits.csv", table)
+    decision = decided(path, yes=True)
+    split = decision.values["split"]
+    assert (split["method"], split["group"], split["time"]) == ("stratified", None, [])
+    assert "patient" in decision.values["ingest"]["ignore"]
+    hints = "\n".join(decision.hints)
+    assert "--target bought --group patient --yes" in hints or "--group patient" in hints
+    assert "--time day" in hints
+    split = decided(path, yes=True, group="patient", time=("day",)).values["split"]
+    assert (split["method"], split["group"], split["time"]) == ("time", "patient", ["day"])
+
+
+def test_zeros_that_are_none_become_missing_with_yes(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table.loc[::20, "size"] = 0
+    path = written(tmp_path / "shop.csv", table)
+    decision = decided(path, yes=True)
+    assert decision.values["ingest"]["missing_in"] == {"size": ["0"]}
+    assert np.isnan(decision.read.examples.features["size"][::20]).all()
+    asked = decided(path, target=("bought",))
+    assert asked.values["ingest"]["missing_in"] == {}
+    assert any(hint.endswith("--target bought --missing size=0") for hint in asked.hints)
+    told = decided(path, target=("bought",), missing=(("size", "0"),))
+    assert told.values["ingest"]["missing_in"] == {"size": ["0"]}
+
+
+def test_a_large_sentinel_is_only_asked_about(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table.loc[::20, "size"] = 99999
+    decision = decided(written(tmp_path / "shop.csv", table), yes=True)
+    assert decision.values["ingest"]["missing_in"] == {}
+    assert any("--missing size=99999" in hint for hint in decision.hints)
+
+
+def test_a_leak_is_left_out_with_yes_and_loudly(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table.insert(1, "receipt", np.where(table["bought"] == "yes", "paid", "none"))
+    path = written(tmp_path / "shop.csv", table)
+    decision = decided(path, yes=True)
+    assert "receipt" in decision.values["ingest"]["ignore"]
+    assert any(line.startswith("LEFT OUT: receipt: ") for line in decision.lines)
+    asked = decided(path, target=("bought",))
+    assert "receipt" not in asked.values["ingest"]["ignore"]
+    assert "./fettle run will stop" in asked.hints[0]
+    allowed = decided(path, yes=True, allow=("leak:receipt", "overlap"))
+    assert "receipt" not in allowed.values["ingest"]["ignore"]
+    assert allowed.values["ingest"]["allow"] == ["leak:receipt"]
+    assert allowed.values["split"]["allow"] == ["overlap"]
+
+
+def test_given_parts_are_kept_and_rare_classes_counted_in_training(
+    project: Path, tmp_path: Path
+) -> None:
+    train, test = frame(ROWS, 1), frame(100, 2)
+    train["bought"] = ["yes" if row % 10 == 0 else "no" for row in range(ROWS)]
+    test["bought"] = "yes"
+    path = written(tmp_path / "shop_train.csv", train)
+    decision = decided(path, test=str(written(tmp_path / "t.csv", test)), yes=True)
+    assert decision.values["split"]["method"] == "given"
+    assert decision.read.aside[GIVEN].tolist().count("test") == 100
+    assert decision.values["objective"]["metric"] == "balanced_accuracy"
+    assert decision.values["split"]["balance"] == "weights"
+
+
+def test_a_column_of_parts_is_taken_with_yes(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table["set"] = ["test" if row % 4 == 0 else "train" for row in range(ROWS)]
+    path = written(tmp_path / "shop.csv", table)
+    decision = decided(path, yes=True)
+    assert (
+        decision.values["split"] | {"method": "column", "part": "set"} == decision.values["split"]
+    )
+    asked = decided(path, target=("bought",))
+    assert asked.values["split"]["part"] is None
+    assert any("--part set" in hint for hint in asked.hints)
+    assert "set" in asked.values["ingest"]["ignore"]
+
+
+def test_quantities_and_labels(project: Path, tmp_path: Path) -> None:
+    table = frame()
+    table["price"] = np.exp(2 * np.random.default_rng(3).normal(size=ROWS)).round(4)
+    table["a"], table["b"] = [row % 2 for row in range(ROWS)], [row % 3 // 2 for row in range(ROWS)]
+    path = written(tmp_path / "shop.csv", table)
+    price = decided(path, target=("price",)).values
+    assert price["ingest"]["task"] == "regression"
+    assert (price["objective"]["metric"], price["split"]["transform"]) == ("rmse", "log")
+    labels = decided(path, target=("a", "b")).values
+    assert labels["ingest"]["task"] == "multilabel"
+    assert labels["objective"]["metric"] == "macro_f1"
+
+
+def test_pictures_in_folders(project: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    random = np.random.default_rng(1)
+    for part, count in (("train", 12), ("test", 4)):
+        for name in ("ants", "bees"):
+            folder = tmp_path / "insects" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 255, size=(9, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    decision = decided(tmp_path / "insects", size=(6, 6))
+    ingest = decision.values["ingest"]
+    assert (ingest["kind"], ingest["size"], ingest["target"]) == ("pictures", [6, 6], ["class"])
+    assert decision.values["split"]["method"] == "given"
+    assert decision.values["finetune"]["source"] == "rotated"
+    assert decision.head[0] == "kind: 32 pictures of 6x6, in colour: a folder of them"
+    with pytest.raises(InputError, match="--group names a column"):
+        decided(tmp_path / "insects", group="x")
+
+
+def test_what_cannot_be_learned_from_changes_nothing(alone: Path, tmp_path: Path) -> None:
+    table = frame()
+    table["bought"] = "yes"
+    before = PARAMS.read_text()
+    for path in (written(tmp_path / "shop.csv", table), tmp_path / "gone.csv"):
+        with pytest.raises(InputError):
+            flows.init.init(wishes(path, target=("bought",)), Path())
+    assert PARAMS.read_text() == before
+    assert below(alone) == ["params.yaml"]
+
+
+# What is written.
+
+
+def test_init_sets_everything_and_says_so(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "shop.csv", frame())
+    flows.init.init(wishes(path, yes=True), Path())
+    said = capsys.readouterr().out
+    assert "data/shop.csv: tracked by DVC" in said
+    assert "classes: no" in said
+    assert "numeric columns (2): x, size" in said
+    raw = read_raw()
+    assert raw["ingest"]["path"] == "data/shop.csv"
+    assert raw["finetune"]["source"] == "masked"
     assert "# cells that hold nothing" in PARAMS.read_text()
+    expected = expectations.read(EXPECTED)
+    assert expected is not None
+    assert list(expected.columns) == ["x", "size", "customerID", "region"]
+    assert Path("data/shop.csv").read_bytes() == path.read_bytes()
+
+
+def test_what_was_told_of_columns_is_kept_for_the_same_data_only(
+    alone: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "shop.csv", frame())
+    flows.init.init(wishes(path, yes=True, missing=(("x", "7"),)), Path())
+    write_params({"ingest": {"types": {"size": "categorical"}}})
+    flows.init.init(wishes("data/shop.csv", yes=True), Path())
+    ingest = read_raw()["ingest"]
+    assert (ingest["types"], ingest["missing_in"]) == ({"size": "categorical"}, {"x": ["7"]})
+    flows.init.init(wishes(written(tmp_path / "other.csv", frame()), yes=True), Path())
+    ingest = read_raw()["ingest"]
+    assert (ingest["types"], ingest["missing_in"]) == ({}, {})
+
+
+def test_params_yaml_stays_readable_however_often_it_is_written(project: Path) -> None:
+    before, text = read_raw(), PARAMS.read_text()
+    names = ["day", "hour: of it", "minute  #", *(f"column {number}, long" for number in range(50))]
+    values = {"ignore": names, "missing_in": {"a: b": ["0", "-9"]}, "weight": "w"}
+    for _ in range(2):
+        write_params({"ingest": values, "split": {"time": names}})
+        assert read_raw()["ingest"] == before["ingest"] | values
+        assert read_raw()["split"]["time"] == names
+    nothing = {key: before["ingest"][key] for key in values}
+    write_params({"ingest": nothing, "split": {"time": []}})
+    assert read_raw() == before
+    assert [line.split() for line in PARAMS.read_text().splitlines()] == [
+        line.split() for line in text.splitlines()
+    ]
+
+
+def test_the_command_can_be_said_again() -> None:
+    told = wishes(
+        "a b.csv",
+        target=("y",),
+        time=("d", "h"),
+        missing=(("g=h", "0"),),
+        size=(3, 4),
+        yes=True,
+    )
+    assert told.again("--group", "it's") == (
+        "./fettle init 'a b.csv' --target y --time d --time h --missing g=h=0 --size 3 4 --yes "
+        """--group 'it'"'"'s'"""
+    )
+
+
+def test_the_parser_knows_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert get_args(Task) == flows.main.TASKS
+    assert flows.main.main(["init", "a.csv", "--missing", "glucose"]) == 3
+    assert "give COLUMN=VALUE" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        flows.main.main(["init", "a.csv", "--size", "0", "4"])
+    with pytest.raises(SystemExit):
+        flows.main.main(["init", "a.csv", "--time", "a", "--part", "b"])
+
+
+REAL: dict[str, dict[str, Any]] = {
+    "tabular/pima_diabetes.csv": {
+        "target": ["outcome"],
+        "missing_in": {
+            name: ["0"]
+            for name in ("glucose", "blood_pressure", "skin_thickness", "insulin", "bmi")
+        },
+    },
+    "tabular/titanic.csv": {"target": ["Survived"], "ignore": ["PassengerId", "Ticket"]},
+    "text/sms_spam.csv": {"target": ["label"], "ignore": []},
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_are_understood(name: str, project: Path) -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent")
+    ingest = decided(SHARED / name, yes=True).values["ingest"]
+    assert ingest | REAL[name] == ingest
