@@ -5,7 +5,7 @@ saved models take them. All of it is Parquet, written and read a block of rows a
 would be too much at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -88,6 +88,21 @@ class Examples:
             self.rows[indices],
             None if self.weights is None else self.weights[indices],
         )
+
+
+def joined(blocks: Sequence["Examples"]) -> "Examples":
+    """All examples of one or more blocks."""
+    first = blocks[0]
+    weights = [block.weights for block in blocks if block.weights is not None]
+    return Examples(
+        {
+            name: np.concatenate([block.features[name] for block in blocks])
+            for name in first.features
+        },
+        np.concatenate([block.targets for block in blocks]),
+        np.concatenate([block.rows for block in blocks]),
+        np.concatenate(weights) if weights else None,
+    )
 
 
 Places = npt.NDArray[np.int64]
@@ -284,6 +299,21 @@ class Table(Folder):
     def blocks(self) -> Iterator[tuple[Examples, Texts]]:
         """The examples and the columns set aside, a block at a time."""
         return read_blocks(self.schema(), self.path / "examples.parquet")
+
+    def count(self) -> int:
+        """How many examples there are."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self.path / "examples.parquet").num_rows)
+
+    def take(self, places: npt.NDArray[np.int64]) -> Examples:
+        """The examples at some places, rising; no more than a block of the others is held."""
+        taken, begin = [], 0
+        for examples, _ in self.blocks():
+            ends = np.searchsorted(places, [begin, begin + len(examples)])
+            taken.append(examples.take(places[slice(*ends)] - begin))
+            begin += len(examples)
+        return joined(taken)
 
     def aside(self) -> Texts:
         """The columns that are not features."""

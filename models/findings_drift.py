@@ -78,7 +78,7 @@ def look(
 
 
 def _side(name: str, part: "Part") -> _Side:
-    units = part.units
+    units = part.units[part.shown]
     if len(part.examples) <= SAMPLE:
         return _Side(name, part.examples, units)
     chosen = np.random.default_rng(0).choice(len(part.examples), SAMPLE, replace=False)

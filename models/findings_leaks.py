@@ -135,7 +135,7 @@ def _alone(
     # random, a column that only tells which patient it is would explain the target by heart.
     blocks = (np.arange(count) * _BLOCKS // count).astype(np.int32)
     # Unless it is sorted by the target itself: then no stretch is like another.
-    by_target = abs(_rank_correlation(np.arange(count) * 1.0, target.values)) >= SORTED
+    by_target = abs(_rank_correlation(np.arange(count, dtype=np.float64), target.values)) >= SORTED
     fold = random if by_target else blocks
     for column in schema.columns:
         values = _without_gaps(column, examples.features[column.name])

@@ -19,6 +19,8 @@ SHARED = 0.01
 REPEATED = 0.5
 """Where fewer of a table's training rows than this are distinct, rows are alike by nature: they
 have few columns with few values, and a test row that was seen is no copy."""
+SAMPLE = 10_000
+"""Examples of a part that are looked at one by one, at the most."""
 CHECKS = (
     "shared_rows",
     "near_copies",
@@ -37,6 +39,11 @@ class Part:
     """The n examples of one part, and what is known of them beside their features."""
 
     examples: Examples
+    """All of them; of a part that is too large for memory, some that are spread evenly over it."""
+    shown: npt.NDArray[np.int64]
+    """Places of `examples` in the part."""
+    rows: npt.NDArray[np.int64]
+    """`(n,)` their places in the raw data."""
     keys: Keys
     """`(n,)` equal for equal features."""
     near: Keys | None
@@ -173,5 +180,5 @@ def _count(rows: npt.NDArray[np.bool_]) -> str:
 
 
 def _named(part: Part, rows: npt.NDArray[np.bool_]) -> str:
-    places = part.examples.rows[rows][:3] + 1
+    places = part.rows[rows][:3] + 1
     return "such as row" + ("s " if len(places) > 1 else " ") + ", ".join(map(str, places.tolist()))

@@ -10,6 +10,7 @@ Learned from the training examples by `split` and kept beside them. Three forms 
   probabilities, or `(n, k)` float32 in the targets' own units.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -140,15 +141,15 @@ def learn(
     every class counts as much as every other, whatever its number of examples.
     """
     if task == "classification":
-        classes, counts = np.unique(targets.astype(str), return_counts=True)
+        counts = sorted(Counter(targets.tolist()).items())
         # As scikit-learn's "balanced" (King and Zeng, "Logistic regression in rare events data",
         # Political Analysis 2001): the mean over the examples is 1.
-        shares = len(targets) / (len(classes) * counts)
+        weights = [len(targets) / (len(counts) * count) for _, count in counts]
         return Target(
             task=task,
-            names=tuple(classes.tolist()),
+            names=tuple(name for name, _ in counts),
             quantities=(),
-            class_weights=tuple(shares.tolist()) if balanced else (),
+            class_weights=tuple(weights) if balanced else (),
         )
     quantities = (
         [_quantity(column, transform) for column in targets.astype(np.float64).T]

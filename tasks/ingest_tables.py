@@ -107,7 +107,7 @@ class _Told:
         own: npt.NDArray[np.int64],
         aside: Sequence[str],
     ) -> "_Block":
-        """Those rows of `frame`, which stand at `places`, that are at the places `own` in `rows`."""
+        """Those rows of `frame`, which stand at `places`, that are `own`, places in `rows`."""
         from models.table_cells import read_cells
         from models.table_types import arrays
 

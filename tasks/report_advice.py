@@ -5,14 +5,20 @@ A rule that has nothing to say is silent; none is ever applied by itself.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from models.evaluation import Details
 from models.ledger import Row
+from models.readings import Reading, significant
+from models.settings import Text
 
 Figures = Mapping[str, Mapping[str, float]]
 Lines = Sequence[Mapping[str, float | None]]
 """A candidate's mean curves, one mapping an epoch."""
+NEARLY = 1.1
+"""How many times the examples are called for at the least, where an interval just reaches zero."""
+UNEVEN = 3
+"""How many times as many examples the commonest class has where the rarest one is rare."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,26 @@ class Evidence:
     chosen: Figures
     """Holdout figures of the chosen model."""
     recalls: Figures
+    """By class or label; of quantities there are none."""
     curves: Mapping[str, Lines]
     trials: Sequence[Mapping[str, Any]]
     train: Mapping[str, int]
-    """Training examples by class."""
+    """Training examples by class or label."""
+    reads_texts: bool
+    """Whether there are texts among the features."""
     gap: float
     recall: float
     ece: float
+
+    @property
+    def objective(self) -> Reading:
+        """How the figure that was chosen by reads."""
+        return self.details.figures[self.details.objective]
+
+    @property
+    def classes(self) -> bool:
+        """Whether an example has one class of several."""
+        return self.details.task == "classification"
 
 
 @dataclass(frozen=True)
@@ -43,35 +62,96 @@ class Advice:
 
 def advise(evidence: Evidence) -> list[Advice]:
     """All advice that the evidence supports, in the order of the pipeline."""
-    rules = (_linear, _imbalance, _edges, _diverged, _fit, _unproven, _optimism, _calibration)
-    found = [advice for rule in rules for advice in rule(evidence)]
-    return [*found, *_low_recall(evidence), *_off(evidence)]
+    rules = (
+        _constant,
+        _linear,
+        _imbalance,
+        _accuracy,
+        _edges,
+        _readers,
+        _diverged,
+        _fit,
+        _unproven,
+        _optimism,
+        _calibration,
+        _low_recall,
+        _off,
+    )
+    return [advice for rule in rules for advice in rule(evidence)]
+
+
+def _constant(seen: Evidence) -> Iterator[Advice]:
+    """The yardstick that says the same of every example is the ledger's first row."""
+    constant, chosen = seen.ledger[0], _row(seen, seen.details.chosen)
+    ends = (chosen.score_low, chosen.score_high)
+    if constant.score is None or None in ends:
+        return
+    nearest = min(seen.objective.sign * (end or 0.0) for end in ends)
+    if nearest <= seen.objective.sign * constant.score:
+        yield Advice(
+            "Look for other features: these may say nothing of the target.",
+            f"To say the same of every example ({constant.candidate}) gives a validation "
+            f"{seen.objective.title} of {seen.objective.text(constant.score)}, and the interval "
+            f"of {chosen.candidate}, {seen.objective.span(*_ends(chosen))}, reaches it.",
+        )
 
 
 def _linear(seen: Evidence) -> Iterator[Advice]:
     row = _row(seen, "baseline")
-    if row.difference is not None and row.difference_low is not None and row.difference_low <= 0:
+    gain = _gain(seen, row)
+    if gain is not None and gain[1] <= 0:
         yield Advice(
             "Consider the linear model.",
-            f"The first network's gain over it is not proven: {_span(row)}.",
+            f"The first network's gain over it is not proven: {_span(seen, row)}.",
         )
 
 
 def _imbalance(seen: Evidence) -> Iterator[Advice]:
-    rarest, commonest = min(seen.train, key=_by(seen.train)), max(seen.train, key=_by(seen.train))
-    few, many = seen.train[rarest], seen.train[commonest]
-    if many >= 3 * few:
+    uneven = _uneven(seen)
+    if uneven is not None:
+        rarest, commonest = uneven
         yield Advice(
-            "Collect more examples of the rare classes, or weight them.",
-            f"Training saw {many:,} examples of “{commonest}” and {few:,} of “{rarest}”.",
+            "Collect more examples of the rare classes, or weight them (split.balance).",
+            f"Training saw {seen.train[commonest]:,} examples of “{commonest}” and "
+            f"{seen.train[rarest]:,} of “{rarest}”.",
         )
 
 
+def _accuracy(seen: Evidence) -> Iterator[Advice]:
+    uneven = _uneven(seen)
+    if uneven is None or len(seen.details.names) != 2 or seen.details.objective != "accuracy":
+        return
+    rarest, commonest = uneven
+    share = seen.train[commonest] / (seen.train[commonest] + seen.train[rarest])
+    found = (
+        f", and {100 * seen.recalls[rarest]['value']:.1f} % of “{rarest}” are found"
+        if rarest in seen.recalls
+        else ""
+    )
+    yield Advice(
+        f"Choose by another objective than accuracy if “{rarest}” is what matters: "
+        "balanced_accuracy, macro_f1, recall_at_precision or auc.",
+        f"Who always says “{commonest}” is right for {100 * share:.1f} % of the training "
+        f"examples{found}.",
+    )
+
+
+def _uneven(seen: Evidence) -> tuple[str, str] | None:
+    """The rarest and the commonest class, where one is rare; None without classes."""
+    if not seen.classes:
+        return None
+    rarest, commonest = min(seen.train, key=_by(seen.train)), max(seen.train, key=_by(seen.train))
+    if seen.train[commonest] < UNEVEN * seen.train[rarest]:
+        return None
+    return rarest, commonest
+
+
 def _edges(seen: Evidence) -> Iterator[Advice]:
-    done = [trial for trial in seen.trials if trial["accuracy"] is not None]
+    """Texts have no edges: what reads them has no order."""
+    done = [trial for trial in seen.trials if trial["score"] is not None]
     if not done:
         return
-    best = best_trial(done)
+    best = best_trial(done, seen.objective.sign)
     directions, reasons = [], []
     for name, floor in (("learning_rate", 0), ("width", 1), ("depth", 1), ("batch_size", 1)):
         tried = sorted({trial[name] for trial in seen.trials})
@@ -86,6 +166,16 @@ def _edges(seen: Evidence) -> Iterator[Advice]:
             f"Widen the search: {', '.join(directions)}.",
             f"The best trial ({best['trial']}) lies at the edge of what was tried, with "
             f"{', '.join(reasons)}; the best may lie beyond.",
+        )
+
+
+def _readers(seen: Evidence) -> Iterator[Advice]:
+    tried = {trial["text"] for trial in seen.trials}
+    others = [reader for reader in get_args(Text) if reader not in tried]
+    if seen.reads_texts and tried and others:
+        yield Advice(
+            f"Let the search try what else reads texts: {', '.join(others)} (search.text).",
+            f"Its {len(seen.trials)} trials read them with {', '.join(sorted(tried))} alone.",
         )
 
 
@@ -105,59 +195,83 @@ def _fit(seen: Evidence) -> Iterator[Advice]:
     if best is None:
         return
     epoch, last = best["epoch"], lines[-1]["epoch"]
-    train, validation = best["accuracy"], best["val_accuracy"]
-    if train is not None and validation is not None and train - validation >= seen.gap:
+    gap = _gap(seen, best)
+    if gap is not None:
         yield Advice(
             "Regularise more, or get more data: the chosen network overfits.",
-            f"In epoch {epoch:g}, its best, it is right for {100 * train:.1f} % of the training "
-            f"examples and for {100 * validation:.1f} % of the validation examples: a gap of "
-            f"{100 * (train - validation):.1f} percentage points, where {100 * seen.gap:g} is the "
-            "limit.",
+            f"In epoch {epoch:g}, its best, {gap}",
         )
     elif epoch == last:
         yield Advice(
             "Train longer, or a larger network: the chosen one was still getting better.",
-            f"Its validation loss was lowest, {best['val_loss']:.3f}, in the last epoch, {last:g}.",
+            f"Its validation loss was lowest, {significant(best['val_loss'] or 0.0, 3)}, in the "
+            f"last epoch, {last:g}.",
         )
+
+
+def _gap(seen: Evidence, best: Mapping[str, float | None]) -> str | None:
+    """What says that training went better than validation; None where it went as well."""
+    if seen.details.task != "regression":
+        train, validation = best["accuracy"], best["val_accuracy"]
+        if train is None or validation is None or train - validation < seen.gap:
+            return None
+        things = "labels of the" if seen.details.task == "multilabel" else ""
+        return (
+            f"it is right for {100 * train:.1f} % of the {things} training examples and for "
+            f"{100 * validation:.1f} % of the {things} validation examples: a gap of "
+            f"{100 * (train - validation):.1f} percentage points, where {100 * seen.gap:g} is the "
+            "limit."
+        ).replace("  ", " ")
+    train, validation = best["loss"], best["val_loss"]
+    # A student's loss is about its teacher too.
+    if seen.details.chosen == "distill" or train is None or validation is None:
+        return None
+    if validation - train < seen.gap:
+        return None
+    return (
+        f"its squared error of the standardised target is {significant(train, 3)} on training and "
+        f"{significant(validation, 3)} on validation examples: a gap of "
+        f"{100 * (validation - train):.1f} % of the target's variance, where {100 * seen.gap:g} is "
+        "the limit."
+    )
 
 
 def _unproven(seen: Evidence) -> Iterator[Advice]:
     n = seen.details.validation_examples
     for row in seen.ledger:
-        low, value = row.difference_low, row.difference
-        if (
-            row.decision == "left out"
-            and value is not None
-            and low is not None
-            and low <= 0 < value
-        ):
+        gain = _gain(seen, row)
+        if row.decision != "left out" or gain is None:
+            continue
+        value, low, _ = gain
+        if low <= 0 < value:
             # Half an interval shrinks with the root of the number of examples.
-            needed = n * ((value - low) / value) ** 2
+            needed = n * max(((value - low) / value) ** 2, NEARLY)
             yield Advice(
                 f"Give {row.candidate} a fairer trial: more validation examples, or more seeds.",
-                f"Its gain over {row.reference} is not proven: {_span(row)}. Should the "
+                f"Its gain over {row.reference} is not proven: {_span(seen, row)}. Should the "
                 f"difference stay, about {_two_digits(needed):,} validation examples would "
                 f"show it; there are {n:,}.",
             )
 
 
 def _optimism(seen: Evidence) -> Iterator[Advice]:
-    row = _row(seen, seen.details.chosen)
-    tested = seen.chosen["accuracy"]
-    if row.accuracy is not None and row.accuracy > tested["high"]:
+    row, reading = _row(seen, seen.details.chosen), seen.objective
+    tested = seen.chosen[seen.details.objective]
+    best = tested["high"] if reading.sign > 0 else tested["low"]
+    if row.score is not None and reading.sign * row.score > reading.sign * best:
         yield Advice(
             "Trust the holdout, and validate on more examples: the choice was optimistic.",
-            f"On validation the chosen candidate is right for {100 * row.accuracy:.1f} %, on the "
-            f"holdout for {100 * tested['value']:.1f} % ({100 * tested['low']:.1f} to "
-            f"{100 * tested['high']:.1f}).",
+            f"On validation the {reading.title} of the chosen candidate is "
+            f"{reading.text(row.score)}, on the holdout {reading.text(tested['value'])} "
+            f"({reading.span(tested['low'], tested['high'])}).",
         )
 
 
 def _calibration(seen: Evidence) -> Iterator[Advice]:
-    error = seen.chosen["ece"]
-    if error["value"] < seen.ece:
+    error = seen.chosen.get("ece")
+    bins = seen.details.calibration.get("chosen")
+    if not seen.classes or not bins or error is None or error["value"] < seen.ece:
         return
-    bins = seen.details.calibration["chosen"]
     examples = sum(one["examples"] for one in bins)
     confidence = sum(one["examples"] * one["confidence"] for one in bins) / examples
     accuracy = sum(one["examples"] * one["accuracy"] for one in bins) / examples
@@ -173,13 +287,15 @@ def _calibration(seen: Evidence) -> Iterator[Advice]:
 
 
 def _low_recall(seen: Evidence) -> Iterator[Advice]:
+    if not seen.classes:
+        return
     weak = [name for name, recall in seen.recalls.items() if recall["value"] < seen.recall]
-    for name in sorted(weak, key=lambda name: seen.recalls[name]["value"])[:3]:
+    for name in sorted(weak, key=lambda name: (seen.recalls[name]["value"], name))[:3]:
         found = seen.recalls[name]
-        row = seen.details.confusion[seen.details.classes.index(name)]
-        place = seen.details.classes.index(name)
+        place = seen.details.names.index(name)
+        row = seen.details.confusion[place]
         errors = [0 if at == place else count for at, count in enumerate(row)]
-        taken = seen.details.classes[errors.index(max(errors))]
+        taken = seen.details.names[errors.index(max(errors))]
         yield Advice(
             f"Look at the examples of “{name}”.",
             f"{100 * found['value']:.1f} % of its {sum(row):,} holdout examples are found "
@@ -197,9 +313,10 @@ def _off(seen: Evidence) -> Iterator[Advice]:
         )
 
 
-def best_trial(done: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The most accurate trial; of equal ones that with the lowest log loss, then the first."""
-    return min(done, key=lambda trial: (-trial["accuracy"], trial["log_loss"]))
+def best_trial(done: Sequence[Mapping[str, Any]], sign: int) -> Mapping[str, Any]:
+    """The best score, the highest or with sign -1 the lowest; of equal ones that with the lowest
+    loss, then the first."""
+    return min(done, key=lambda trial: (-sign * trial["score"], trial["loss"]))
 
 
 def best_line(lines: Lines) -> Mapping[str, float | None] | None:
@@ -212,11 +329,26 @@ def _row(seen: Evidence, name: str) -> Row:
     return next(row for row in seen.ledger if row.candidate == name)
 
 
-def _span(row: Row) -> str:
+def _ends(row: Row) -> tuple[float, float]:
+    return row.score_low or 0.0, row.score_high or 0.0
+
+
+def _gain(seen: Evidence, row: Row) -> tuple[float, float, float] | None:
+    """How much better than its reference a candidate is, least and most, whatever the direction;
+    None without a reference."""
+    value, low, high = row.difference, row.difference_low, row.difference_high
+    if value is None or low is None or high is None:
+        return None
+    return (value, low, high) if seen.objective.sign > 0 else (-value, -high, -low)
+
+
+def _span(seen: Evidence, row: Row) -> str:
+    """The difference with its interval, in the objective's unit."""
     value, low, high = (
-        100 * (share or 0.0) for share in (row.difference, row.difference_low, row.difference_high)
+        seen.objective.difference(end or 0.0)
+        for end in (row.difference, row.difference_low, row.difference_high)
     )
-    return f"{value:+.2f} percentage points ({low:+.2f} to {high:+.2f})"
+    return f"{value}{seen.objective.points} ({low} to {high})"
 
 
 def _by(counts: Mapping[str, int]) -> Any:

@@ -5,7 +5,7 @@ alone. Panels are drawn 320 units wide, which a phone shows about one to one.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,11 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 10, 36
 DIVERGED = 12
-"""How far above the x axis trials without a figure are marked."""
+"""How far inside the panel's bad end trials without a figure are marked."""
+SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+MOST_DIGITS = 6
+"""Behind a tick's point."""
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,24 @@ class Axis:
 
 def axis(low: float, high: float, name: Callable[[float], str], ticks: int = 4) -> Axis:
     """A linear axis over round values that holds both ends."""
-    if not high > low:
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
-    step = _round_step((high - low) / ticks)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    values = [place * step for place in range(first, last + 1)]
+    values = _round_values(low, high, ticks)
+    return Axis(values[0], values[-1], tuple((value, name(value)) for value in values))
+
+
+def plain_axis(low: float, high: float, ticks: int = 4) -> Axis:
+    """The same, its ticks named by just the digits that tell them apart; thousands are k."""
+    values = _round_values(low, high, ticks)
+    most, step = max(map(abs, values)), values[1] - values[0]
+    size, letter = next(((size, letter) for size, letter in SIZES if most >= 10 * size), (1.0, ""))
+    digits = max(0, -math.floor(math.log10(step / size) + 1e-9))
+
+    def name(value: float) -> str:
+        if not value:
+            return "0"
+        if digits > MOST_DIGITS or most >= 1e16:
+            return f"{value:.2g}".replace("-", MINUS)
+        return f"{value / size:,.{digits}f}{letter}".replace("-", MINUS)
+
     return Axis(values[0], values[-1], tuple((value, name(value)) for value in values))
 
 
@@ -57,9 +74,9 @@ def logarithmic_axis(low: float, high: float) -> Axis:
     return Axis(low, high, tuple((value, f"{value:g}") for value in ticks), logarithmic=True)
 
 
-def category_axis(values: Iterable[float]) -> Axis:
-    """Distinct values side by side, whatever their distances; places are 0, 1, 2, …"""
-    names = [f"{value:g}" for value in sorted(set(values))]
+def category_axis(values: Sequence[float] | Sequence[str]) -> Axis:
+    """Values side by side, whatever their distances; places are 0, 1, 2, …"""
+    names = [value if isinstance(value, str) else f"{value:g}" for value in values]
     return Axis(-0.5, len(names) - 0.5, tuple((float(at), name) for at, name in enumerate(names)))
 
 
@@ -78,14 +95,17 @@ def whiskers(
     ]
     for place, (value, low, high, kind) in enumerate(intervals):
         y = 10 + 10 * place
-        if high < scale.low:
+        if low <= scale.high and high >= scale.low:
+            parts.append(
+                f'<line class="{kind}" x1="{_percent(scale, low)}" x2="{_percent(scale, high)}" '
+                f'y1="{y}" y2="{y}"/>'
+            )
+        if scale.low <= value <= scale.high:
+            parts.append(f'<circle class="{kind}" cx="{_percent(scale, value)}" cy="{y}" r="4"/>')
+        if low < scale.low:
             parts.append(f'<path class="{kind} tip" d="M8 {y - 4}v8l-7 -4z"/>')
-            continue
-        parts.append(
-            f'<line class="{kind}" x1="{_percent(scale, low)}" x2="{_percent(scale, high)}" '
-            f'y1="{y}" y2="{y}"/>'
-            f'<circle class="{kind}" cx="{_percent(scale, value)}" cy="{y}" r="4"/>'
-        )
+        if high > scale.high:
+            parts.append(f'<path class="{kind} tip far" d="M-8 {y - 4}v8l7 -4z"/>')
     return Markup(
         f'<svg class="whiskers" width="100%" height="{height}" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
@@ -123,14 +143,17 @@ def trials_panel(
     diverged: Sequence[float],
     x: Axis,
     y: Axis,
+    sign: int,
     name: str,
     label: str,
 ) -> Markup:
-    """One varied value of the search against the result; crosses are trials that diverged."""
+    """One varied value of the search against the result; crosses are trials that diverged, at the
+    bottom, or at the top where `sign` is -1: lower is better."""
     parts = [_dot(point, x, y, "plain", 3.5) for point in tried if point != best]
     for value in diverged:
-        at, bottom = _x(x, value), HEIGHT - BOTTOM - DIVERGED
-        parts.append(f'<path class="cross" d="M{at - 4:.1f} {bottom - 4}l8 8m0-8l-8 8"/>')
+        at = _x(x, value)
+        height = HEIGHT - BOTTOM - DIVERGED if sign > 0 else TOP + DIVERGED
+        parts.append(f'<path class="cross" d="M{at - 4:.1f} {height - 4}l8 8m0-8l-8 8"/>')
     parts.append(_dot(best, x, y, "accent", 5))
     return _panel(parts, x, y, name, label)
 
@@ -162,6 +185,24 @@ def calibration_panel(
             for point, one in zip(points, held, strict=True)
         ]
     return _panel(parts, x, y, "confidence", label)
+
+
+def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: str) -> Markup:
+    """Predicted (upwards) against actual values; on the dotted line both are equal.
+
+    What lies beyond the panel is drawn on its edge.
+    """
+    ends = max(x.low, y.low), min(x.high, y.high)
+    parts = [_path([(end, end) for end in ends], x, y, "ideal")]
+    # One path of dots without length, whose round ends are drawn: hundreds of circles are long.
+    dots = [f"M{_x(x, held(x, one)):.1f} {_y(y, held(y, two)):.1f}h0" for one, two in points]
+    parts.append(f'<path class="dots" d="{"".join(dots)}"/>')
+    return _panel(parts, x, y, name, label)
+
+
+def held(scale: Axis, value: float) -> float:
+    """The value, or the end of the scale that it lies beyond."""
+    return min(max(value, scale.low), scale.high)
 
 
 def _panel(parts: Sequence[str], x: Axis, y: Axis, name: str, label: str) -> Markup:
@@ -254,6 +295,14 @@ def _y(scale: Axis, value: float) -> float:
 def _percent(scale: Axis, value: float) -> str:
     """A place on the scale, 2 to 98 % of the width so that dots are whole."""
     return f"{2 + 96 * min(max(scale.share(value), 0.0), 1.0):.2f}%"
+
+
+def _round_values(low: float, high: float, ticks: int) -> list[float]:
+    if not high > low:
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    step = _round_step((high - low) / ticks)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [place * step for place in range(first, max(last, first + 1) + 1)]
 
 
 def _round_step(step: float) -> float:

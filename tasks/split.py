@@ -1,6 +1,6 @@
 """Part the examples into what models are made and chosen with, and the sealed test set."""
 
-import difflib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -10,24 +10,21 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import balance, findings, findings_parts, folds, partition
-from models.examples import GIVEN, Development, Examples, Holdout, Schema, Table, Texts
-from models.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
+from models.examples import GIVEN, Development, Holdout, Schema, Table
+from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
 from models.target import Transform
 from pipeline.artifacts import Bundle, Json
 from pipeline.declaration import stage
 from pipeline.errors import InputError
 from pipeline.params import Section
+from tasks.split_checks import drawn, require_targets, require_task
+from tasks.split_known import Known, column_of, read
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Share = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
 """A fraction of all examples, or a count."""
-Columns = Mapping[str, npt.NDArray[Any]]
-RISING = 0.95
-"""A column of times that does not fall in so many of the rows tells when they were written."""
-SEEDS = 200
-"""Other seeds tried, where a class is missing from a part, to name one that would do."""
 
 
 class SplitParams(Section):
@@ -123,82 +120,31 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     Raises InputError where a column is missing or unreadable, a part is left empty, a class is too
     small, or the parts have something in common that would make the test too good.
     """
-    examples, schema = table.read()
-    _require_task(schema, params)
-    known = know(examples, schema, table.aside(), params)
+    schema = table.schema()
+    require_task(schema, params)
+    known, large = read(table, params)
     codes, notes = assign(known, params)
-    _require_targets(known, schema, codes, params)
+    require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
-    told = [known.part(at) for at in places]
+    told = [known.part(at, table if large else None) for at in places]
     found = findings_parts.look(
         told[0], told[1], told[2], schema, parted_by=params.time if params.method == "time" else ()
     )
     notes += findings.require(found, params.allow, "split", "split.allow", findings_parts.CHECKS)
-    train, validation, holdout = (part.examples for part in told)
-    parts = {"train": train, "validation": validation, "holdout": holdout}
-    summary = _summary(parts, schema)
+    targets = [known.examples.targets[at] for at in places]
+    summary = _summary(dict(zip(("train", "validation", "holdout"), targets, strict=True)), schema)
     inside = np.concatenate(places[:2])
     foldings = _folds(known, schema, inside, params)
-    if params.balance != "none":
-        train, note = balance.balanced(train, known.keys[places[0]], params.balance, params.seed)
-        notes.append(note)
-    out.development.write(train, validation, schema, params.transform)
-    folds.write(foldings, examples.rows[inside], out.development.path / "folds.parquet")
-    out.holdout.write(holdout, schema)
+    times = np.ones(len(codes), dtype=np.int64)
+    if params.balance == "weights":
+        notes.append(balance.told(targets[0]))
+    elif params.balance == "resample":
+        times[places[0]] = balance.repeats(targets[0], known.keys[places[0]], params.seed)
+        notes.append(balance.told_of_repeats(times[places[0]]))
+    _write(out, table, codes, times, params)
+    folds.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
-
-
-@dataclass(frozen=True)
-class Known:
-    """The examples, and what is known of them beside the features."""
-
-    examples: Examples
-    columns: Columns
-    """Features and columns set aside, by name."""
-    keys: partition.Keys
-    """`(n,)` equal for copies."""
-    near: partition.Keys | None
-    """`(n,)` equal for near copies, where it is wished that they stay together."""
-    groups: partition.Keys | None
-    """`(n,)` equal within a group."""
-    times: npt.NDArray[np.int64] | None
-    """`(n,)` whole numbers in the order of the times."""
-    moments: "pd.DataFrame | None"
-    """The distinct times in their order, as the columns tell them."""
-
-    @property
-    def units(self) -> partition.Keys:
-        """`(n,)` equal for what may not be torn apart: groups, else near copies, else copies."""
-        if self.groups is not None:
-            return self.groups
-        return self.keys if self.near is None else self.near
-
-    def part(self, places: npt.NDArray[np.int64]) -> findings_parts.Part:
-        """What the findings look at."""
-        return findings_parts.Part(
-            self.examples.take(places),
-            self.keys[places],
-            None if self.near is None else self.near[places],
-            None if self.groups is None else self.groups[places],
-            None if self.times is None else self.times[places],
-        )
-
-
-def know(examples: Examples, schema: Schema, aside: Texts, params: SplitParams) -> Known:
-    """Read the columns that params name; raises InputError."""
-    columns = examples.features | aside
-    keys = partition.content_keys(examples)
-    pictures = next(iter(examples.features.values())).ndim > 1
-    near = partition.near_keys(examples) if pictures and params.near_copies else None
-    groups, times, moments = None, None, None
-    if params.group is not None:
-        groups = partition.text_keys(_column(columns, params.group, "group"))
-    if params.time:
-        times, moments = _ranks(columns, params)
-    else:
-        times = _in_order(examples, schema)
-    return Known(examples, columns, keys, near, groups, times, moments)
 
 
 def assign(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:
@@ -207,7 +153,7 @@ def assign(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str
         return _by_time(known, params)
     if params.method == "column":
         assert params.part is not None
-        return _by_names(known, _column(known.columns, params.part, "part"), params)
+        return _by_names(known, column_of(known.columns, params.part, "part"), params)
     if params.method == "given":
         if GIVEN not in known.columns:
             raise InputError(
@@ -227,13 +173,7 @@ def _by_hash(known: Known, params: SplitParams) -> tuple[partition.Codes, list[s
         notes = [f"{copies:,} rows are {kind} of another; all of a kind are in one part"]
     else:
         notes = []
-    return _drawn(known.units, params, params.holdout), notes
-
-
-def _drawn(keys: partition.Keys, params: SplitParams, holdout: float) -> partition.Codes:
-    if isinstance(params.validation, int):
-        return partition.by_counts(keys, params.validation, int(holdout), params.seed)
-    return partition.by_fractions(keys, params.validation, holdout, params.seed)
+    return drawn(known.units, params, params.holdout), notes
 
 
 def _by_time(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:
@@ -255,49 +195,6 @@ def _by_time(known: Known, params: SplitParams) -> tuple[partition.Codes, list[s
     return codes, notes
 
 
-def _ranks(columns: Columns, params: SplitParams) -> "tuple[npt.NDArray[np.int64], pd.DataFrame]":
-    """The rows' times as whole numbers in their order, and the distinct times."""
-    import pandas as pd
-
-    names = list(params.time)
-    frame = pd.DataFrame({name: _moments(_column(columns, name, "time"), name) for name in names})
-    # Several columns sort as a tuple would.
-    ranks = frame.groupby(names, sort=True).ngroup().to_numpy().astype(np.int64)
-    return ranks, frame.drop_duplicates().sort_values(names).reset_index(drop=True)
-
-
-def _in_order(examples: Examples, schema: Schema) -> npt.NDArray[np.int64] | None:
-    """The times by which the data were written down, if a column of times rises with the rows."""
-    for column in schema.columns:
-        values = examples.features[column.name]
-        if column.type != "time" or np.isnan(values.astype(np.float64)).any():
-            continue
-        steps = np.diff(values.astype(np.float64))
-        if (steps > 0).any() and (steps >= 0).mean() >= RISING:
-            return np.unique(values, return_inverse=True)[1].astype(np.int64)
-    return None
-
-
-def _moments(values: npt.NDArray[Any], name: str) -> "pd.Series[Any]":
-    """Numbers as they are, texts as dates; raises InputError for a cell that is neither."""
-    import pandas as pd
-
-    cells = pd.Series(values)
-    if values.dtype.kind != "f":
-        numbers = pd.to_numeric(cells, errors="coerce")
-        dates = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=True)
-        cells = dates if numbers.isna().any() else numbers
-    elif values.dtype == np.float64:
-        cells = pd.to_datetime(cells, unit="D", utc=True).dt.round("ms")
-    wrong = np.flatnonzero(cells.isna())
-    if wrong.size:
-        raise InputError(
-            f"split.time: column {name!r}, row {wrong[0] + 1}: {str(values[wrong[0]])!r} is "
-            "neither a number nor a date like 2026-01-31 or 2026-01-31T12:00."
-        )
-    return cells
-
-
 def _told(moment: "pd.Series[Any]") -> str:
     return ", ".join(f"{name} {value}" for name, value in moment.items())
 
@@ -316,104 +213,9 @@ def _by_names(
         return codes, []
     inside = np.flatnonzero(codes == TRAIN)
     # None of these are to be held out: it has been said which are.
-    codes[inside] = _drawn(known.units[inside], params, 0)
+    codes[inside] = drawn(known.units[inside], params, 0)
     what = f"{params.part!r} names" if params.part else "the data came with"
     return codes, [f"{what} no validation rows: taken from the training rows"]
-
-
-def _column(columns: Columns, name: str, key: str) -> npt.NDArray[Any]:
-    if name not in columns:
-        near = difflib.get_close_matches(name, list(columns), n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise InputError(f"params.yaml: split.{key}: there is no column {name!r}{hint}")
-    return columns[name]
-
-
-def _require_task(schema: Schema, params: SplitParams) -> None:
-    if params.balance != "none" and schema.task != "classification":
-        raise InputError(
-            f"params.yaml: split.balance: {params.balance} is for a classification, and this is a "
-            f"{schema.task}; set it to none."
-        )
-    if params.transform != "none" and schema.task != "regression":
-        raise InputError(
-            f"params.yaml: split.transform: {params.transform} is for a regression's targets, and "
-            f"this is a {schema.task}; set it to none."
-        )
-
-
-def _require_targets(
-    known: Known, schema: Schema, codes: partition.Codes, params: SplitParams
-) -> None:
-    """Every part has rows, and what is met in any of them was trained on."""
-    for part in (TRAIN, VALIDATION, HOLDOUT):
-        if not (codes == part).any():
-            raise InputError(f"split: no rows are left for {PARTS[part]}. Change its share.")
-    targets = known.examples.targets
-    if schema.task == "regression":
-        _require_varying(targets[codes == TRAIN], schema)
-        return
-    for told, members in _members(targets, schema):
-        met = (codes != LEFT_OUT) & members
-        for part in (TRAIN, VALIDATION, HOLDOUT):
-            wanted = part == TRAIN or params.method == "stratified"
-            if wanted and met.any() and not (met & (codes == part)).any():
-                raise InputError(_missing(told, members, part, known, params))
-    if schema.task == "multilabel":
-        _require_both(targets[codes == TRAIN], schema)
-
-
-def _members(targets: npt.NDArray[Any], schema: Schema) -> list[tuple[str, npt.NDArray[np.bool_]]]:
-    """Every class or label in words, and which examples `(n,)` have it."""
-    if schema.task == "multilabel":
-        pairs = zip(schema.targets, targets.T, strict=True)
-        return [(f"label {name!r}", values > 0) for name, values in pairs]
-    names, places = np.unique(targets.astype(str), return_inverse=True)
-    return [(f"class {name!r}", places == place) for place, name in enumerate(names.tolist())]
-
-
-def _missing(
-    told: str, members: npt.NDArray[np.bool_], part: int, known: Known, params: SplitParams
-) -> str:
-    advice = "Merge it with another or remove its rows"
-    if params.method in ("stratified", "random"):
-        advice = f"{advice}, or {_other_seed(members, known, params)}"
-        advice += ", or method random" if part != TRAIN else ""
-    return (
-        f"split: {told} has {members.sum()} of {len(members):,} examples, and none in "
-        f"{PARTS[part]}.\n{advice}."
-    )
-
-
-def _other_seed(members: npt.NDArray[np.bool_], known: Known, params: SplitParams) -> str:
-    """The next seed by which every part has one of `members`."""
-    every = {TRAIN, VALIDATION, HOLDOUT}
-    for seed in range(params.seed + 1, params.seed + SEEDS):
-        other = params.model_copy(update={"seed": seed})
-        codes = _drawn(known.units, other, params.holdout)
-        if every <= set(codes[members].tolist()):
-            return f"set split.seed to {seed}"
-    return "try another split.seed"
-
-
-def _require_both(targets: npt.NDArray[Any], schema: Schema) -> None:
-    for name, values in zip(schema.targets, targets.T, strict=True):
-        for every, told in (((values > 0).all(), "every"), ((values <= 0).all(), "no")):
-            if not every:
-                continue
-            raise InputError(
-                f"split: {told} example in train has label {name!r}; there is nothing to learn.\n"
-                "Take it out of ingest.target, or choose another split."
-            )
-
-
-def _require_varying(targets: npt.NDArray[Any], schema: Schema) -> None:
-    for name, values in zip(schema.targets, targets.T, strict=True):
-        if values.min() == values.max():
-            raise InputError(
-                f"split: the target {name!r} is {values[0]:g} in every row of train; there is "
-                "nothing to learn.\nTake it out of ingest.target, or choose another split."
-            )
 
 
 def _folds(
@@ -441,23 +243,47 @@ def _folds(
         ) from None
 
 
-def _summary(parts: Mapping[str, Examples], schema: Schema) -> dict[str, Any]:
+def _write(
+    out: Parts,
+    table: Table,
+    codes: partition.Codes,
+    times: npt.NDArray[np.int64],
+    params: SplitParams,
+) -> None:
+    """Write the parts, a block at a time; `times`: `(n,)` how often a training row is repeated."""
+    schema, begin = table.schema(), 0
+    with (
+        out.development.writing(schema) as (train, validation),
+        out.holdout.writing(schema) as holdout,
+    ):
+        for examples, _ in table.blocks():
+            own = slice(begin, begin + len(examples))
+            for part, writer in ((TRAIN, train), (VALIDATION, validation), (HOLDOUT, holdout)):
+                places = np.flatnonzero(codes[own] == part)
+                if part == TRAIN:
+                    places = np.repeat(places, times[own][places])
+                if len(places):
+                    writer.append(examples.take(places))
+            begin = own.stop
+    out.development.learn(params.transform, balanced=params.balance == "weights")
+
+
+def _summary(parts: Mapping[str, npt.NDArray[Any]], schema: Schema) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "rows": {name: len(part) for name, part in parts.items()},
         "parts": {name: {} for name in parts},
     }
     if schema.task == "regression":
         summary["quantities"] = {
-            name: dict(zip(schema.targets, map(_range, part.targets.T), strict=True))
+            name: dict(zip(schema.targets, map(_range, part.T), strict=True))
             for name, part in parts.items()
         }
         return summary
     for name, part in parts.items():
         if schema.task == "classification":
-            labels, counts = np.unique(part.targets.astype(str), return_counts=True)
-            summary["parts"][name] = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+            summary["parts"][name] = dict(sorted(Counter(part.tolist()).items()))
         else:
-            counted = (part.targets > 0).sum(axis=0).tolist()
+            counted = (part > 0).sum(axis=0).tolist()
             summary["parts"][name] = dict(zip(schema.targets, counted, strict=True))
     return summary
 

@@ -14,18 +14,21 @@ from tests.models import small
 def trained(development, *, seed=1):
     determinism.start(seed)
     train = development.train()
-    encoder = encode.build(encode.learn(train, development.schema()))
-    values, codes = encode.run(encoder, train), train.codes(development.classes())
-    spec = NetworkSpec(width=4, depth=2, dropout=0.1, l2=0.01, batch_norm=True)
-    built = network.build(values.shape[1:], 2, spec, seed=1)
+    statistics = encode.learn(train, development.schema())
+    encoder, target = encode.build(statistics), development.target()
+    values, codes = encode.run(encoder, train), target.truth(train.targets)
+    spec = NetworkSpec(
+        width=4, depth=2, dropout=0.1, l2=0.01, batch_norm=True, text="transformer", embedding=4
+    )
+    built = network.build(values.shape[1:], 2, spec, 1, statistics.layout)
     settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
     fit.fit(built, (values, codes), (values, codes), settings, seed, name="archive")
-    return network.assemble(encoder, built)
+    return network.assemble(encoder, built, target)
 
 
 @pytest.fixture(scope="module")
 def development(tmp_path_factory):
-    return small.table(tmp_path_factory.mktemp("development"))
+    return small.texts(tmp_path_factory.mktemp("development"))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def test_what_is_loaded_predicts_the_same_and_has_its_parts(model, development, 
     rows = development.validation()
     np.testing.assert_array_equal(encode.run(loaded, rows), encode.run(model, rows))
     assert loaded.get_layer("network").get_layer("logits").units == 2
-    assert loaded.get_layer("encoder").get_layer("standardise").missing == [0]
+    assert loaded.get_layer("encoder").get_layer("calendar").missing == [0]
 
 
 def test_a_file_says_neither_when_nor_where_it_was_written(model, tmp_path):

@@ -72,7 +72,9 @@ def test_draws_by_other_threads_do_not_show_in_a_network():
     from models import network
     from models.settings import NetworkSpec
 
-    spec = NetworkSpec(width=4, depth=2, dropout=0.5, l2=0.0, batch_norm=True)
+    spec = NetworkSpec(
+        width=4, depth=2, dropout=0.5, l2=0.0, batch_norm=True, text="pool", embedding=4
+    )
 
     def outputs(draws):
         determinism.start(3)

@@ -21,6 +21,8 @@ SIZES = (400, 200, 200)
 def part(examples: Examples, *, groups: Any = None, times: Any = None, near: Any = None) -> Part:
     return Part(
         examples,
+        np.arange(len(examples)),
+        examples.rows,
         content_keys(examples),
         near,
         None if groups is None else text_keys(groups),

@@ -307,3 +307,67 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "adult_train.csv").write_text(TABLE)
     with pytest.raises(InputError, match=r"Did you mean adult_train\.csv"):
         read_examples_file(tmp_path / "adult_tain.csv", params())
+
+
+def test_a_table_too_large_for_memory_is_read_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 500
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "x": np.where(random.random(count) < 0.1, np.nan, random.normal(size=count)),
+            "place": random.choice(["Bern", "Rom", "?"], count),
+            "day": pd.date_range("2026-01-01", periods=count, freq="h"),
+            "who": [f"p{place // 5}" for place in range(count)],
+            "much": random.integers(1, 9, count),
+            "y": random.choice(["low", "high", "?"], count, p=[0.5, 0.4, 0.1]),
+        }
+    )
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for part in range(3):
+        frame.iloc[part * 200 : part * 200 + 200].to_parquet(folder / f"{part}.parquet")
+    settings = params(path="parts", target=("y",), ignore=("who",), weight="much")
+
+    def ingested(name: str) -> Ingested:
+        out = Ingested.at(tmp_path / name)
+        ingest.function(out, Raw(Source(folder), Source(Path())), settings)
+        return out
+
+    plain = ingested("plain")
+    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
+    monkeypatch.setattr("models.table_stream.BLOCK_ROWS", 64)
+    monkeypatch.setattr("models.table_stream.SAMPLE", 400)
+    large = ingested("large")
+
+    one, schema = plain.table.read()
+    other, same = large.table.read()
+    assert schema == same
+    assert one.rows.tolist() == other.rows.tolist()
+    assert one.targets.tolist() == other.targets.tolist()
+    np.testing.assert_array_equal(one.weights, other.weights)
+    for name, values in one.features.items():
+        np.testing.assert_array_equal(values, other.features[name])
+    assert plain.table.aside()["who"].tolist() == large.table.aside()["who"].tolist()
+    told, sampled = plain.profile.read(), large.profile.read()
+    assert told["classes"] == sampled["classes"]
+    assert told["rows"] == sampled["rows"] == len(one)
+    for column, of_sample in zip(told["columns"], sampled["columns"], strict=True):
+        for fact in {"missing", "min", "max"} & set(column):
+            assert column[fact] == of_sample[fact]
+    assert "too large to be held in memory" in sampled["notes"][-1]
+
+
+def test_a_cell_that_does_not_fit_what_the_sample_showed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [str(place) for place in range(300)]
+    cells[201] = "n/k"
+    pd.DataFrame({"x": cells, "y": ["a", "b"] * 150}).to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
+    monkeypatch.setattr("models.table_stream.SAMPLE", 20)
+    raw = Raw(Source(tmp_path / "t.parquet"), Source(Path()))
+    with pytest.raises(InputError, match=r"t\.parquet: row 202, column 'x': 'n/k' is not a number"):
+        ingest.function(Ingested.at(tmp_path / "out"), raw, params(path="t.parquet", target=("y",)))
+    assert not (tmp_path / "out" / "table").exists()

@@ -1,17 +1,33 @@
+import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from models.evaluation import Evaluation
+from models.evaluation import Details, Evaluation
+from models.objective import Objective
+from models.readings import significant
 from pipeline.artifacts import Json
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
 from tasks.report import Report, ReportParams, report
+from tasks.report_holdout import _precision
 from tests.tasks import candidates
 
 PARAMS = ReportParams(title="Which is best?", gap=0.05, recall=0.9, ece=0.02)
+ACCURACY = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)
+RMSE = ACCURACY.model_copy(update={"metric": "rmse"})
+MACRO_F1 = ACCURACY.model_copy(update={"metric": "macro_f1"})
+TASKS = [
+    {},
+    {"names": ("ill", "well")},
+    {"task": "multilabel", "objective": MACRO_F1, "names": ("calm", "happy", "sad")},
+    {"task": "regression", "objective": RMSE, "names": ("price",)},
+    {"task": "regression", "objective": RMSE, "names": ("width", "height")},
+]
 HOSTILE = "<script>alert(\"1\")</script> & 'x'"
 BETTER = {
     "linear": 0.80,
@@ -41,40 +57,96 @@ def _in_a_project(tmp_path, monkeypatch):
     (tmp_path / "docs" / "dag.svg").write_text(draw(STAGES, {"split": "as in the README"}))
 
 
-def build(root, monkeypatch, accuracies=BETTER, params=PARAMS, columns=("x", "y"), **options):
-    """The page's text, from synthetic training stages and the real evaluation."""
-    made = candidates.make(root / "in", accuracies, **options)
-
-    def predict(model, examples, seed):
-        right = {"baseline": 0.85}.get(model.read_text(), 0.92)
-        return candidates.probabilities(examples.codes(made.classes), made.classes, right)
-
-    monkeypatch.setattr("tasks.evaluate._predict", predict)
-    evaluation = Evaluation.at(root / "evaluate")
-    checks = EvaluateParams(replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10)
-    evaluate.function(evaluation, **made.evaluate_inputs(), params=checks)
-    profile, split = Json(root / "profile.json"), Json(root / "summary.json")
-    labels = made.development.validation().labels.tolist()
-    counts = {name: labels.count(name) for name in made.classes}
-    profile.write(
-        {
-            "source": "data/some.csv",
-            "kind": "table",
-            "task": "classification",
-            "target": "label",
-            "rows": 3 * len(labels),
-            "columns": [
-                {"name": name, "type": "numeric", "missing": 3, "distinct": 800} for name in columns
-            ],
-            "shape": [],
-            "classes": {name: 3 * count for name, count in counts.items()},
-            "ignored": ["id"],
-            "notes": [f"7 rows without a target were set aside {HOSTILE}"],
-        }
+def profile_of(made, columns, types):
+    counts, rows = (
+        counts_of(made),
+        2 * len(made.development.validation()) + len(made.holdout.read()),
     )
-    parts = {"train": counts, "validation": counts, "holdout": counts}
-    split.write({"parts": parts, "notes": []})
-    findings = Json(root / "findings.json")
+    profile = {
+        "source": "data/some.csv",
+        "kind": "table",
+        "task": made.task,
+        "targets": list(made.development.schema().targets),
+        "rows": rows,
+        "columns": [
+            {"name": name, "type": kind, "missing": 3, "distinct": 800}
+            | (
+                {"min": -1234.5678, "median": 0.5, "max": 2.0}
+                if kind == "numeric"
+                else {"commonest": [[HOSTILE, 1200], ["green", 3]]}
+            )
+            for name, kind in zip(columns, types, strict=True)
+        ],
+        "shape": [],
+        "classes": {name: 2 * count for name, count in counts.items()},
+        "quantities": {},
+        "ignored": ["id"],
+        "weight": None,
+        "notes": [f"7 rows without a target were set aside {HOSTILE}"],
+    }
+    if made.task == "regression":
+        quantity = {"min": 3.14159, "quartiles": [500, 1000, 1500], "max": 2e6, "mean": 1001.5}
+        profile["quantities"] = dict.fromkeys(made.names, quantity)
+    return profile
+
+
+def counts_of(made):
+    """Validation examples by class or label."""
+    targets = made.development.validation().targets
+    if made.task == "classification":
+        return {name: targets.tolist().count(name) for name in made.names}
+    if made.task == "multilabel":
+        return dict(zip(made.names, targets.sum(axis=0).astype(int).tolist(), strict=True))
+    return {}
+
+
+def summary_of(made):
+    counts = counts_of(made)
+    n, tests = len(made.development.validation()), len(made.holdout.read())
+    parts = ("train", "validation", "holdout")
+    summary = {
+        "rows": {"train": n, "validation": n, "holdout": tests},
+        "parts": dict.fromkeys(parts, counts),
+        "notes": ["12 rows are copies of another"],
+    }
+    if made.task == "regression":
+        told = {"least": -7.5, "mean": 1000.0, "most": 1400.0}
+        summary["quantities"] = {part: dict.fromkeys(made.names, told) for part in parts}
+    return summary
+
+
+def build(
+    root,
+    monkeypatch,
+    accuracies=BETTER,
+    params=PARAMS,
+    columns=("x", "y"),
+    types=("numeric", "numeric"),
+    objective=ACCURACY,
+    threshold="half",
+    tested=0.92,
+    change=lambda made: None,
+    **options,
+):
+    """The page's text, from synthetic training stages and the real evaluation.
+
+    tested: the chosen model's accuracy on the holdout. change: what to do to the results of the
+    training stages before they are evaluated.
+    """
+    made = candidates.make(root / "in", accuracies, **options)
+    change(made)
+
+    good = {**dict.fromkeys(candidates.STORY, tested), "baseline": 0.85}
+    monkeypatch.setattr("tasks.evaluate._predict", made.predict(good))
+    evaluation = Evaluation.at(root / "evaluate")
+    checks = EvaluateParams(
+        replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10, threshold=threshold
+    )
+    evaluate.function(evaluation, **made.evaluate_inputs(), objective=objective, params=checks)
+    profile, split = Json(root / "profile.json"), Json(root / "summary.json")
+    profile.write(profile_of(made, columns, types))
+    split.write(summary_of(made))
+    findings, split_findings = Json(root / "findings.json"), Json(root / "split_findings.json")
     findings.write(
         [
             {
@@ -85,12 +157,23 @@ def build(root, monkeypatch, accuracies=BETTER, params=PARAMS, columns=("x", "y"
             }
         ]
     )
+    split_findings.write(
+        [
+            {
+                "name": "shared_rows",
+                "severity": "error",
+                "evidence": "4 holdout rows are in training too",
+                "advice": "Group them.",
+            }
+        ]
+    )
     out = Report.at(root / "report")
     report.function(
         out,
         profile,
         findings,
         split,
+        split_findings,
         made.baseline,
         made.search,
         made.regularize,
@@ -137,7 +220,13 @@ def read(page):
 
 
 def words(page):
-    return " ".join(" ".join(read(page).text).split())
+    text = " ".join(" ".join(read(page).text).split())
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
+
+
+def section(page, name):
+    """The words of one section."""
+    return words(page.split(f'<section id="{name}">')[1].split("</section>")[0])
 
 
 def test_it_tells_the_story(tmp_path, monkeypatch):
@@ -148,7 +237,7 @@ def test_it_tells_the_story(tmp_path, monkeypatch):
         assert name in text
     assert "Gain over search proven: +3.00 percentage points" in text
     assert "2 fits, 40 epochs, 16,000 examples" in text
-    assert "400 + 400 + 400: train, validation, holdout" in text
+    assert "400 + 400 + 200: train, validation, holdout" in text
     assert "12 trials, 1 diverged" in text
     # Every drawing says what it shows.
     assert page.count("<svg") == page.count('role="img"')
@@ -156,9 +245,7 @@ def test_it_tells_the_story(tmp_path, monkeypatch):
 
 
 def test_text_from_data_is_escaped(tmp_path, monkeypatch):
-    page = build(
-        tmp_path, monkeypatch, classes=("plain", HOSTILE), columns=(HOSTILE, "<img src=x>")
-    )
+    page = build(tmp_path, monkeypatch, names=("plain", HOSTILE), columns=(HOSTILE, "<img src=x>"))
     reader = read(page)
     assert "script" not in reader.tags
     assert "img" not in reader.tags
@@ -181,10 +268,187 @@ def test_it_loads_nothing_from_elsewhere(tmp_path, monkeypatch):
     assert "default-src 'none'" in page
 
 
-def test_bytes_are_equal_on_two_runs(tmp_path, monkeypatch):
-    one = build(tmp_path / "one", monkeypatch)
-    two = build(tmp_path / "two", monkeypatch)
+@pytest.mark.parametrize("options", TASKS)
+def test_bytes_are_equal_on_two_runs(tmp_path, monkeypatch, options):
+    one = build(tmp_path / "one", monkeypatch, **options)
+    two = build(tmp_path / "two", monkeypatch, **options)
     assert one == two
+
+
+@pytest.mark.parametrize("options", TASKS)
+def test_every_task_has_a_sound_page(tmp_path, monkeypatch, options):
+    page = build(tmp_path, monkeypatch, **options)
+    assert page.count("<svg") == page.count('role="img"')
+    assert not re.search(r"\b(nan|None|inf|Undefined)\b", words(page))
+    for wrong in ("-0.0 ", "nan", "inf"):
+        assert f'"{wrong}' not in page
+
+
+@pytest.mark.parametrize("options", TASKS[2:])
+def test_names_of_labels_and_targets_are_escaped(tmp_path, monkeypatch, options):
+    hostile = (HOSTILE, "<img src=x onerror=y>")[: len(options["names"])]
+    reader = read(build(tmp_path, monkeypatch, **{**options, "names": hostile}))
+    assert "script" not in reader.tags
+    assert "img" not in reader.tags
+    assert not any(name.startswith("on") for name, _ in reader.attributes)
+    assert "".join(reader.text).count(HOSTILE) >= 5
+
+
+def test_figures_of_quantities_are_in_their_unit(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[3])
+    figures = json.loads((tmp_path / "evaluate" / "metrics.json").read_text())
+    rmse, mae = (figures["chosen"][name] for name in ("rmse", "mae"))
+    text = words(page)
+    assert "Its root mean squared error (lower is better) is" in text
+    assert f"{significant(rmse['value'])} price on 200 examples" in text
+    assert f"95 % interval {significant(rmse['low'])} to {significant(rmse['high'])}" in text
+    assert "To predict price, a quantity" in text
+    assert "a cheaper candidate may lose at most 1 % of its reference's value" in text
+    tested = section(page, "holdout")
+    assert "Root mean squared error, price (lower is better) objective" in tested
+    assert (
+        "{} ({} to {})".format(*(significant(mae[end]) for end in ("value", "low", "high")))
+        in tested
+    )
+    assert f"R² {significant(figures['chosen']['r2']['value'])} (" in tested
+    assert "Quantities, all examples Target least 25 % median 75 % most mean" in text
+    assert "price 3.142 500 1,000 1,500 2,000,000 1,002" in text
+    assert "price, train -7.5 1,000 1,400" in text
+    assert "Examples by part train validation holdout together examples 400 400 200 1,000" in text
+
+
+def test_the_ledger_of_quantities_is_read_downwards(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[3])
+    ledger = section(page, "ledger")
+    assert "the difference lies below zero" in ledger
+    assert "Against reference, price" in ledger
+    # The objective is the loss: it stands there once.
+    assert "Log loss" not in ledger
+    assert ledger.count("Root mean squared error") == 1
+    row = (tmp_path / "evaluate" / "ledger.csv").read_text().splitlines()[4].split(",")
+    assert row[0] == "search"
+    assert f"search {significant(float(row[2]))} " in ledger
+    value, low, high = (significant(float(cell), sign="+") for cell in row[5:8])
+    assert f"{value} {low} to {high}" in ledger
+    # The constant answer lies beyond the scale, on the right: bad.
+    assert page.count('class="plain tip far"') >= 1
+    assert 'aria-label="mean: ' in page
+
+
+def test_quantities_have_no_accuracy_and_no_classes(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[4])
+    text = words(page)
+    assert "Squared error of the standardised target" in section(page, "curves")
+    for absent in ("Accuracy", "Log loss", "Confusion", "Calibration", "Recall", "threshold"):
+        assert absent not in text.split("The stages, and what they cost")[1]
+    assert "2 quantities: width, height" in text
+    assert "mean over 2 targets is" in text or "mean over 2 targets (lower is better) is" in text
+
+
+def test_predictions_are_drawn_against_actual_values(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[4])
+    details = json.loads((tmp_path / "evaluate" / "details.json").read_text())
+    for name in ("width", "height"):
+        label = f"{name}: predicted against actual values of 200 examples"
+        panel = page.split(f'aria-label="{label}"')[1].split("</svg>")[0]
+        assert panel.count("h0") == len(details["points"][name]["actual"]) == 200
+        assert "ideal" in panel
+        cells = " ".join(f"{value:.4g}" for value in details["residuals"]["chosen"][name][:2])
+        assert re.search(rf"{name} chosen {re.escape(cells[:5])}", section(page, "holdout"))
+    assert section(page, "holdout").count("baseline") >= 2
+
+
+def timid(made):
+    """Right answers come with probabilities below 0.5 too."""
+    for candidate in made.training():
+        candidate.model.write_predictions(0.7 * candidate.model.predictions())
+
+
+def test_labels_have_a_table_with_precisions(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, threshold="tuned", change=timid, **TASKS[2])
+    details = json.loads((tmp_path / "evaluate" / "details.json").read_text())
+    tested = section(page, "holdout")
+    for chosen, baseline in zip(
+        *(details["labels"][m] for m in ("chosen", "baseline")), strict=True
+    ):
+        recall, precision = 100 * chosen["recall"], 100 * chosen["precision"]
+        assert f"{chosen['name']} {chosen['examples']} {recall:.1f} % (" in tested
+        assert (
+            f"{precision:.1f} % of {chosen['answers']} "
+            f"{100 * baseline['precision']:.1f} % of {baseline['answers']}"
+        ) in tested
+    assert "a threshold of its own, which was chosen on validation" in tested
+    assert f"{details['thresholds']['chosen']['thresholds'][0]:.3g}" in tested
+    assert "Confusion" not in tested
+    assert "Calibration" not in tested
+    text = words(page)
+    assert "which of 3 labels an example has: calm, happy, sad" in text
+    assert "all examples 400 400 200 1,000" in text
+    assert "Share of labels right" in section(page, "curves")
+
+
+def test_a_label_that_is_never_said_has_no_precision(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[2])
+    path = tmp_path / "evaluate" / "details.json"
+    details = json.loads(path.read_text())
+    assert "never said" not in page
+    details["labels"]["chosen"][0]["precision"] = None
+    label = Details.model_validate(details).labels["chosen"][0]
+    assert _precision(label) == "never said"
+
+
+@pytest.mark.parametrize("how", ["half", "tuned"])
+def test_two_classes_have_a_threshold(tmp_path, monkeypatch, how):
+    options = {"names": ("ill", "well"), "shares": (20, 80), "objective": MACRO_F1}
+    page = build(tmp_path, monkeypatch, threshold=how, **options)
+    details = json.loads((tmp_path / "evaluate" / "details.json").read_text())
+    tuned = details["thresholds"]["chosen"]
+    tested = section(page, "holdout")
+    assert f"the macro F1 is {100 * tuned['half']:.1f} %" in tested
+    if how == "half":
+        assert "“well” is the answer where its probability is above 0.5: no other" in tested
+    else:
+        [threshold] = tuned["thresholds"]
+        assert threshold != 0.5
+        assert f"above {threshold:.4g}. This threshold was chosen on validation." in tested
+        assert f"at 0.5, and {100 * tuned['tuned']:.1f} % at {threshold:.4g}" in tested
+    assert "The threshold" not in words(build(tmp_path / "three", monkeypatch))
+
+
+def test_findings_begin_with_what_was_waved_through(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch)
+    text = section(page, "findings")
+    assert "error, waved through shared_rows : 4 holdout rows are in training too. Group" in text
+    assert text.index("shared_rows") < text.index("constant:")
+    assert text.index("constant:") < text.index("7 rows without a target")
+    assert "12 rows are copies of another" in text
+    assert ">The data, looked at</a>" in page
+    assert "x numeric 3 800 -1,235 to 2, median 0.5" in text
+
+
+def test_the_search_is_drawn_by_text_reader_too(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, **TASKS[3])
+    found = section(page, "search")
+    assert "convolution pool transformer reader of texts" in found
+    trials = pd.read_csv(tmp_path / "in" / "search" / "trials.csv")
+    best = trials.loc[trials["score"].idxmin()]
+    assert f"The best, trial {best['trial']}, has on validation the root mean squared" in found
+    assert f"{significant(best['score'])} price; lower is better" in found
+    # Where lower is better, what diverged stands at the top.
+    heights = re.findall(r'class="cross" d="M[0-9.]+ ([0-9.]+)l', page)
+    assert {float(height) for height in heights} == {18.0}
+
+
+def test_a_wild_trial_does_not_squeeze_the_others(tmp_path, monkeypatch):
+    def wild(made):
+        trials = pd.read_csv(made.search.trials.path)
+        trials.loc[1, "score"] = 1e30
+        made.search.trials.write(trials)
+
+    page = build(tmp_path, monkeypatch, change=wild, **TASKS[3])
+    ticks = re.findall(r'text-anchor="end">([^<]+)<', page.split('id="search"')[1])
+    assert "4" in ticks
+    assert not any("e" in tick for tick in ticks)
 
 
 def test_switched_off_stages_are_said_to_be_off(tmp_path, monkeypatch):
@@ -202,7 +466,7 @@ def test_links_within_the_page_lead_somewhere(tmp_path, monkeypatch):
     targets = {value for name, value in reader.attributes if name == "id"}
     links = {value[1:] for name, value in reader.attributes if name == "href" and value[0] == "#"}
     assert links <= targets
-    assert len(links) == 8
+    assert len(links) == 9
 
 
 def test_headings_do_not_skip_a_level(tmp_path, monkeypatch):
@@ -217,7 +481,7 @@ def test_headings_do_not_skip_a_level(tmp_path, monkeypatch):
 
 
 def test_very_many_classes_stay_readable(tmp_path, monkeypatch):
-    page = build(tmp_path, monkeypatch, classes=tuple(f"class {at:02d}" for at in range(45)), n=900)
+    page = build(tmp_path, monkeypatch, names=tuple(f"class {at:02d}" for at in range(45)), n=900)
     text = words(page)
     assert "45 classes are too many for a matrix" in text
     assert "The 40 classes found least often; 5 more are" in text
@@ -231,10 +495,56 @@ def test_very_many_classes_stay_readable(tmp_path, monkeypatch):
         # regularize is 1 of 400 better than search, too few to prove.
         ({**BETTER, "regularize": 0.9025}, "validation examples would show it; there are 400"),
         ({**BETTER, "distill": 0.99}, "the choice was optimistic"),
+        (dict.fromkeys(BETTER, 0.36), "Look for other features: these may say nothing"),
     ],
 )
 def test_advice_follows_the_evidence(tmp_path, monkeypatch, accuracies, expected):
     assert expected in words(build(tmp_path, monkeypatch, accuracies))
+
+
+def test_advice_on_quantities_is_read_downwards(tmp_path, monkeypatch):
+    same = {**BETTER, "linear": 0.85, "baseline": 0.85}
+    text = section(build(tmp_path / "one", monkeypatch, same, **TASKS[3]), "next")
+    assert "Consider the linear model." in text
+    assert "overfits. In epoch 20, its best, its squared error of the standardised" in text
+    assert "a gap of 12.0 % of the target's variance, where 5 is the limit" in text
+    assert "Look at the examples of" not in text
+    assert "rare classes" not in text
+    assert "at their word" not in text
+    text = section(build(tmp_path / "two", monkeypatch, tested=0.95, **TASKS[3]), "next")
+    assert "Consider the linear model." not in text
+    assert "optimistic" not in text
+    assert "Look for other features" not in text
+    nothing = dict.fromkeys(BETTER, -1.0)
+    text = section(build(tmp_path / "three", monkeypatch, nothing, tested=-1.0, **TASKS[3]), "next")
+    assert "To say the same of every example (mean) gives a validation root mean squared" in text
+    lucky = section(build(tmp_path / "four", monkeypatch, tested=0.5, **TASKS[3]), "next")
+    assert re.search(r"the root mean squared error .* is [0-9.]+ price, on the holdout", lucky)
+
+
+def test_advice_on_two_classes_doubts_plain_accuracy(tmp_path, monkeypatch):
+    uneven = {"names": ("ill", "well"), "shares": (12, 88)}
+    text = section(build(tmp_path / "one", monkeypatch, **uneven), "next")
+    assert "Choose by another objective than accuracy if “ill” is what matters" in text
+    assert "Who always says “well” is right for 88.0 % of the training examples, and" in text
+    assert "Training saw 352 examples of “well” and 48 of “ill”." in text
+    other = section(build(tmp_path / "two", monkeypatch, objective=MACRO_F1, **uneven), "next")
+    assert "another objective than accuracy" not in other
+    even = section(build(tmp_path / "three", monkeypatch, names=("ill", "well")), "next")
+    assert "another objective than accuracy" not in even
+
+
+def test_advice_on_texts_names_what_was_not_tried(tmp_path, monkeypatch):
+    def only_pool(made):
+        trials = pd.read_csv(made.search.trials.path)
+        made.search.trials.write(trials.assign(text="pool"))
+
+    advice = "what else reads texts: convolution, transformer (search.text)"
+    types = {"types": ("numeric", "text")}
+    build_one = partial(build, monkeypatch=monkeypatch)
+    assert advice in words(build_one(tmp_path / "one", change=only_pool, **types))
+    assert advice not in words(build_one(tmp_path / "two", **types))
+    assert advice not in words(build_one(tmp_path / "three", change=only_pool))
 
 
 def test_advice_on_the_search_names_the_edges(tmp_path, monkeypatch):

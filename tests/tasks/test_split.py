@@ -11,7 +11,8 @@ from models.examples import GIVEN, Examples, Schema, Table, Texts
 from models.partition import HOLDOUT, TRAIN, VALIDATION
 from models.target import Target
 from pipeline.errors import InputError
-from tasks.split import Known, Parts, SplitParams, assign, caution, know, split
+from tasks.split import Parts, SplitParams, assign, caution, split
+from tasks.split_known import Known, know
 from tests.models import tabled
 
 DEFAULT: dict[str, Any] = {
@@ -332,15 +333,12 @@ def test_balance_touches_training_alone_and_is_said(tmp_path: Path) -> None:
         ):
             assert part.rows.tolist() == other.rows.tolist()
             assert part.weights is None
-        sums = {
-            label: float(
-                (1 if train.weights is None else train.weights)[train.targets == label].sum()
-            )
-            if how == "weights"
-            else int((train.targets == label).sum())
-            for label in ("a", "b")
-        }
-        assert sums["a"] == pytest.approx(sums["b"])
+        target = out.development.target()
+        counts = target.weights(target.truth(train.targets), train.weights)
+        assert (counts is None) == (how == "resample")
+        each = np.ones(len(train)) if counts is None else counts
+        sums = [float(each[train.targets == label].sum()) for label in ("a", "b")]
+        assert sums[0] == pytest.approx(sums[1])
 
 
 @pytest.mark.parametrize("balance", ["none", "resample"])
@@ -425,3 +423,29 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         params(**settings)
+
+
+def test_a_table_too_large_for_memory_is_split_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.random.default_rng(1).choice(["a", "a", "b"], 300)
+    given, schema = tabled.table(labels.tolist(), {"x": np.arange(300), "z": np.arange(300) % 7})
+    who = np.array([f"p{place // 6}" for place in range(300)], dtype=object)
+    for settings in (params(balance="resample", folds=3), params(group="who", balance="weights")):
+        plain = run(tmp_path / "plain", given, settings, {"who": who}, schema)
+        with monkeypatch.context() as patched:
+            patched.setattr("tasks.split_known.IN_MEMORY_CELLS", 10)
+            patched.setattr("models.examples.BLOCK_ROWS", 64)
+            large = run(tmp_path / "large", given, settings, {"who": who}, schema)
+        for one, other in (
+            (plain.development.train(), large.development.train()),
+            (plain.development.validation(), large.development.validation()),
+            (plain.holdout.read(), large.holdout.read()),
+        ):
+            assert one.rows.tolist() == other.rows.tolist()
+            assert one.targets.tolist() == other.targets.tolist()
+            np.testing.assert_array_equal(one.features["z"], other.features["z"])
+        assert plain.summary.read() == large.summary.read()
+        assert plain.findings.read() == large.findings.read()
+        assert plain.development.target() == large.development.target()
+        assert len(plain.development.folds()) == len(large.development.folds())

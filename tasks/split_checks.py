@@ -1,0 +1,113 @@
+"""What `split` refuses: parts on which nothing can be learned, or nothing be said."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import partition
+from models.examples import Schema
+from models.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
+from pipeline.errors import InputError
+from tasks.split_known import Known
+
+if TYPE_CHECKING:
+    from tasks.split import SplitParams
+
+SEEDS = 200
+"""Other seeds tried, where a class is missing from a part, to name one that would do."""
+
+
+def require_task(schema: Schema, params: "SplitParams") -> None:
+    """Raise InputError where params name what is for another task."""
+    if params.balance != "none" and schema.task != "classification":
+        raise InputError(
+            f"params.yaml: split.balance: {params.balance} is for a classification, and this is a "
+            f"{schema.task}; set it to none."
+        )
+    if params.transform != "none" and schema.task != "regression":
+        raise InputError(
+            f"params.yaml: split.transform: {params.transform} is for a regression's targets, and "
+            f"this is a {schema.task}; set it to none."
+        )
+
+
+def require_targets(
+    known: Known, schema: Schema, codes: partition.Codes, params: "SplitParams"
+) -> None:
+    """Every part has rows, and what is met in any of them was trained on."""
+    for part in (TRAIN, VALIDATION, HOLDOUT):
+        if not (codes == part).any():
+            raise InputError(f"split: no rows are left for {PARTS[part]}. Change its share.")
+    targets = known.examples.targets
+    if schema.task == "regression":
+        _require_varying(targets[codes == TRAIN], schema)
+        return
+    for told, members in _members(targets, schema):
+        met = (codes != LEFT_OUT) & members
+        for part in (TRAIN, VALIDATION, HOLDOUT):
+            wanted = part == TRAIN or params.method == "stratified"
+            if wanted and met.any() and not (met & (codes == part)).any():
+                raise InputError(_missing(told, members, part, known, params))
+    if schema.task == "multilabel":
+        _require_both(targets[codes == TRAIN], schema)
+
+
+def _members(targets: npt.NDArray[Any], schema: Schema) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Every class or label in words, and which examples `(n,)` have it."""
+    if schema.task == "multilabel":
+        pairs = zip(schema.targets, targets.T, strict=True)
+        return [(f"label {name!r}", values > 0) for name, values in pairs]
+    names, places = np.unique(targets.astype(str), return_inverse=True)
+    return [(f"class {name!r}", places == place) for place, name in enumerate(names.tolist())]
+
+
+def _missing(
+    told: str, members: npt.NDArray[np.bool_], part: int, known: Known, params: "SplitParams"
+) -> str:
+    advice = "Merge it with another or remove its rows"
+    if params.method in ("stratified", "random"):
+        advice = f"{advice}, or {_other_seed(members, known, params)}"
+        advice += ", or method random" if part != TRAIN else ""
+    return (
+        f"split: {told} has {members.sum()} of {len(members):,} examples, and none in "
+        f"{PARTS[part]}.\n{advice}."
+    )
+
+
+def _other_seed(members: npt.NDArray[np.bool_], known: Known, params: "SplitParams") -> str:
+    """The next seed by which every part has one of `members`."""
+    every = {TRAIN, VALIDATION, HOLDOUT}
+    for seed in range(params.seed + 1, params.seed + SEEDS):
+        other = params.model_copy(update={"seed": seed})
+        codes = drawn(known.units, other, params.holdout)
+        if every <= set(codes[members].tolist()):
+            return f"set split.seed to {seed}"
+    return "try another split.seed"
+
+
+def _require_both(targets: npt.NDArray[Any], schema: Schema) -> None:
+    for name, values in zip(schema.targets, targets.T, strict=True):
+        for every, told in (((values > 0).all(), "every"), ((values <= 0).all(), "no")):
+            if not every:
+                continue
+            raise InputError(
+                f"split: {told} example in train has label {name!r}; there is nothing to learn.\n"
+                "Take it out of ingest.target, or choose another split."
+            )
+
+
+def _require_varying(targets: npt.NDArray[Any], schema: Schema) -> None:
+    for name, values in zip(schema.targets, targets.T, strict=True):
+        if values.min() == values.max():
+            raise InputError(
+                f"split: the target {name!r} is {values[0]:g} in every row of train; there is "
+                "nothing to learn.\nTake it out of ingest.target, or choose another split."
+            )
+
+
+def drawn(keys: partition.Keys, params: "SplitParams", holdout: float) -> partition.Codes:
+    """`(n,)` codes of parts by the hash of `keys`, as fractions or counts."""
+    if isinstance(params.validation, int):
+        return partition.by_counts(keys, params.validation, int(holdout), params.seed)
+    return partition.by_fractions(keys, params.validation, holdout, params.seed)
