@@ -404,7 +404,9 @@ def _tried(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], values: Values
     taken = [pair for pair in hidden.values() if wishes.yes and pair and float(pair[1]) <= 0]
     for column, value in taken:
         ingest["missing_in"].setdefault(column, []).append(value)
-        lines.append(f"missing: {column}: {value} seems to mean that it is not known")
+        lines.append(
+            f"missing: {column}: {value} seems to mean that it is not known, and is read so"
+        )
     leaks = {
         finding.name: _leaking(finding, read)
         for finding in found
