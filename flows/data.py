@@ -134,7 +134,7 @@ def _without_target(path: Path, section: dict[str, Any]) -> Iterator[str]:
 
 def _lines(examples: Examples, schema: Schema, aside: Texts, told: dict[str, Any]) -> Iterator[str]:
     what = f"{len(schema.columns)} columns" if schema.kind == "table" else "pictures"
-    yield _cut(f"{told['source']}: {len(examples):,} rows, {what}", WIDTH)
+    yield _cut(f"{told['source']}: {told['rows']:,} rows, {what}", WIDTH)
     if told["ignored"]:
         yield _cut(f"ignored: {', '.join(told['ignored'])}", WIDTH)
     if GIVEN in aside:
@@ -142,21 +142,19 @@ def _lines(examples: Examples, schema: Schema, aside: Texts, told: dict[str, Any
     for note in told["notes"]:
         yield _cut(f"note: {note}", WIDTH)
     seen = portrait.sample(examples)
-    if len(seen) < len(examples):
+    if len(seen) < told["rows"]:
         yield f"histograms and ties look at {len(seen):,} rows, evenly taken"
-    yield from _target(examples, seen, schema, told)
+    yield from _target(seen, schema, told)
     if schema.kind == "pictures":
         yield from _pictures(seen, schema)
     else:
         yield from _columns(seen, schema, told)
 
 
-def _target(
-    examples: Examples, seen: Examples, schema: Schema, told: dict[str, Any]
-) -> Iterator[str]:
+def _target(seen: Examples, schema: Schema, told: dict[str, Any]) -> Iterator[str]:
     if told["classes"]:
         title = f"{schema.task}: {', '.join(schema.targets)}"
-        yield from _bars(title, Counter(told["classes"]), len(examples))
+        yield from _bars(title, Counter(told["classes"]), told["rows"])
     for place, (name, quantity) in enumerate(told["quantities"].items()):
         yield ""
         yield _cut(f"regression: {name}", WIDTH)

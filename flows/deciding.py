@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from models.understanding import Candidate, Goal
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from models.column_facts import Facts
     from models.findings import Finding
     from models.reading import Read
@@ -67,13 +70,12 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     from models.column_facts import facts
     from models.table_cells import Missing, read_cells
     from models.table_types import types_of
-    from models.tables import read_raw_table
 
-    table = read_raw_table(arrival.source)
+    frame, given = _cells(arrival.source)
     kept = _kept(arrival, raw)
     missing_in = _missing_in(wishes, kept["missing_in"])
     missing = Missing(tuple(raw["ingest"]["missing"]), missing_in)
-    cells = [read_cells(table.frame[name], missing) for name in table.frame.columns]
+    cells = [read_cells(frame[name], missing) for name in frame.columns]
     known = facts(cells, types_of(cells, kept["types"]))
     _require_known(known, wishes)
 
@@ -85,7 +87,6 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     weight = wishes.weight
     ignored = _ignored(known, chosen, wishes)
     part = wishes.part or _clear_part(known, wishes)
-    given = table.given
     parting = _parting(wishes, part, given, arrival)
     goal = understanding.goal(task, targets)
     if task == "classification" and given is not None:
@@ -111,8 +112,10 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         # Drawn digits teach nothing about a table's columns; its own rows do.
         "finetune": {"source": "masked"},
     }
+    tried = _tried(arrival, wishes, raw, values)
+    looked = tried.read.profile["rows"]
     head = [
-        f"kind: a table of {len(table.frame):,} rows and {len(known)} columns",
+        f"kind: a table of {looked:,} rows and {len(known)} columns",
         f"target: {', '.join(chosen)}: {why}",
         f"task: {task}: {because}",
     ]
@@ -121,9 +124,23 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         parting.line,
         f"objective: {goal.metric}: {goal.reason}",
     ]
-    tried = _tried(arrival, wishes, raw, values)
     hints = [*tried.hints, *_hints(known, chosen, arrival, wishes)]
     return Decision(values, tried.read, tried.findings, head, [*lines, *tried.lines], hints)
+
+
+def _cells(path: Path) -> "tuple[pd.DataFrame, Any]":
+    """The rows to look at, and the part of each where the files say it.
+
+    Of a table that is too large for memory a sample of the rows.
+    """
+    from models.table_stream import open_stream
+    from models.tables import read_raw_table
+
+    stream = open_stream(path)
+    if stream is not None:
+        return stream.sample()[1], None
+    table = read_raw_table(path)
+    return table.frame, table.given
 
 
 def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: str) -> Decision:
@@ -387,7 +404,9 @@ def _tried(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], values: Values
     taken = [pair for pair in hidden.values() if wishes.yes and pair and float(pair[1]) <= 0]
     for column, value in taken:
         ingest["missing_in"].setdefault(column, []).append(value)
-        lines.append(f"missing: {column}: {value} seems to mean that it is not known")
+        lines.append(
+            f"missing: {column}: {value} seems to mean that it is not known, and is read so"
+        )
     leaks = {
         finding.name: _leaking(finding, read)
         for finding in found
@@ -500,7 +519,7 @@ def training_rows(decision: Decision, share: float) -> float:
     if decision.values["split"]["method"] == "given" and given is not None:
         train = float((given == "train").sum())
         return train if (given == "validation").any() else train * 0.8
-    return len(decision.read.examples) * share
+    return float(decision.read.profile["rows"]) * share
 
 
 def pixels(decision: Decision) -> int:

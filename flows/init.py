@@ -1,17 +1,13 @@
 """`fettle init`: point the project at the user's own data, and say what was understood and why."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
 from flows.setting import Values, write_params
 from flows.wishes import Wishes
 from models import expectations, presets
-from models.examples import PICTURE
 from pipeline.params_file import read_raw
 from pipeline.project import EXPECTED, open_project
 
@@ -26,15 +22,13 @@ def init(wishes: Wishes, stand: Path) -> None:
     raw = read_raw()
     with arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival:
         decision = decide(arrival, wishes, raw)
-        expected = expectations.learn(
-            decision.read.examples, decision.read.schema, decision.read.aside
-        )
+        expected = expectations.learn(decision.read.blocks(), decision.read.schema)
         arrival.settle()
     sized, told = _sized(decision, raw)
     expectations.write(expected, EXPECTED)
     write_params(_merged(decision.values, sized))
     _render()
-    print(f"{arrival.place}: tracked by DVC ({arrival.place}.dvc)")
+    print(f"{arrival.place}: tracked by DVC ({arrival.tracked}.dvc)")
     for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
         print(line)
     for finding in decision.findings:
@@ -55,7 +49,7 @@ def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     """Rows to train on, and seconds of an epoch over them, about."""
     split = raw["split"]
     shares = [split["validation"], split["holdout"]]
-    taken = [share if share < 1 else share / len(decision.read.examples) for share in shares]
+    taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
     return rows, presets.seconds(rows, pixels(decision), texts)
@@ -98,30 +92,21 @@ def _render() -> None:
 
 def _read(decision: Decision) -> list[str]:
     """The data as they were read."""
-    examples, schema = decision.read.examples, decision.read.schema
-    lines = []
-    if schema.task == "classification":
-        counts = sorted(Counter(examples.targets.tolist()).items())
-        shares = ", ".join(f"{name} {n:,} ({n / len(examples):.1%})" for name, n in counts[:10])
-        lines.append(f"classes: {shares}{', …' if len(counts) > 10 else ''}")
-    elif schema.task == "multilabel":
-        held = examples.targets.mean(axis=0)
-        pairs = zip(schema.targets, held, strict=True)
-        lines.append(f"labels: {', '.join(f'{name} ({share:.1%})' for name, share in pairs)}")
-    else:
-        for name, values in zip(schema.targets, examples.targets.T, strict=True):
-            lines.append(f"{name}: {values.min():g} to {values.max():g}, mean {values.mean():g}")
+    told = decision.read.profile
+    rows, lines = told["rows"], []
+    if told["classes"]:
+        counts = list(told["classes"].items())
+        shares = ", ".join(f"{name} {n:,} ({n / rows:.1%})" for name, n in counts[:10])
+        word = "labels" if told["task"] == "multilabel" else "classes"
+        lines.append(f"{word}: {shares}{', …' if len(counts) > 10 else ''}")
+    for name, values in told["quantities"].items():
+        lines.append(f"{name}: {values['min']:g} to {values['max']:g}, mean {values['mean']:g}")
     for kind in ("numeric", "categorical", "text", "time"):
-        names = [column.name for column in schema.columns if column.type == kind]
+        names = [column["name"] for column in told["columns"] if column["type"] == kind]
         if names:
             lines.append(f"{kind} columns ({len(names)}): {', '.join(names)}")
-    missing = {
-        name: int((np.isnan(values) if values.dtype.kind == "f" else values == "").sum())
-        for name, values in examples.features.items()
-        if name != PICTURE
-    }
-    gaps = {name: count for name, count in missing.items() if count}
+    gaps = {column["name"]: column["missing"] for column in told["columns"] if column["missing"]}
     if gaps:
         listed = ", ".join(f"{name} ({count:,})" for name, count in gaps.items())
         lines.append(f"missing cells: {sum(gaps.values()):,} in {listed}")
-    return [*lines, *(f"note: {note}" for note in decision.read.profile.get("notes", []))]
+    return [*lines, *(f"note: {note}" for note in told["notes"])]

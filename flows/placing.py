@@ -34,6 +34,13 @@ class Arrival:
     """Where they will lie, relative to the project; where they are, if they lie there already."""
     name: str
     """What the data are called: the name of the file, the folder or the database."""
+    listed: tuple[Path, ...] = ()
+    """Pictures that `source` lists, relative to its folder; they go where it goes."""
+
+    @property
+    def tracked(self) -> Path:
+        """What DVC tracks: the place, or for a list the folder that its pictures are in, too."""
+        return self.place.parent if self.listed else self.place
 
     def settle(self) -> None:
         """Copy them to `place`, unless they are there, and track them with DVC."""
@@ -42,9 +49,14 @@ class Arrival:
             if self.source.is_dir():
                 _copy_folder(self.source, self.place)
             else:
-                with replacing(self.place) as temporary:
-                    shutil.copyfile(self.source, temporary)
-        _track(self.place)
+                self._copy_files()
+        _track(self.tracked)
+
+    def _copy_files(self) -> None:
+        home = self.source.parent
+        for file in (*self.listed, self.source.relative_to(home)):
+            with replacing(self.place.parent / file) as temporary:
+                shutil.copyfile(home / file, temporary)
 
 
 @contextmanager
@@ -61,7 +73,7 @@ def arriving(
         raise InputError(f"{path}: a database needs a query: --query 'SELECT ...'")
     if query is None and test is None and validation is None:
         source = stand / path
-        yield Arrival(source, _place(source), _name(source))
+        yield _found(source)
         return
     with tempfile.TemporaryDirectory(prefix="fettle-") as temporary:
         if query is not None:
@@ -94,6 +106,37 @@ def beside(path: Path) -> dict[str, Path]:
         if part and part not in found and other.is_file():
             found[part] = other
     return found
+
+
+def _found(source: Path) -> Arrival:
+    """One file or folder; of a list of pictures the pictures come along, in a folder of its own."""
+    from models.picture_files import picture_kind
+
+    place, name = _place(source), _name(source)
+    if picture_kind(source) != "list":
+        return Arrival(source, place, name)
+    inside = source.resolve().is_relative_to((Path.cwd() / DATA).resolve())
+    if inside and place.parent == DATA:
+        raise InputError(
+            f"{source}: a list of pictures, directly in {DATA}/. Put it and its pictures into a "
+            f"folder of their own: {DATA / name}/"
+        )
+    return Arrival(source, place if inside else DATA / name / source.name, name, _listed(source))
+
+
+def _listed(source: Path) -> tuple[Path, ...]:
+    """The pictures that a list names and that are there; of others it is said when it is read."""
+    from models.picture_folders import leads_outside
+    from models.picture_lists import path_columns
+    from models.tables import read_table
+
+    frame = read_table(source)
+    names = [str(cell).strip() for column in path_columns(frame)[:1] for cell in frame[column]]
+    files = [Path(name.replace("\\", "/")) for name in dict.fromkeys(names)]
+    home = source.parent
+    return tuple(
+        file for file in files if not leads_outside(home / file, home) and (home / file).is_file()
+    )
 
 
 def _queried(url: str, query: str, folder: Path) -> Arrival:

@@ -15,131 +15,125 @@ rows of the same kind must pass:
 import difflib
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
+from models.departures import Classes, Rule, departures
 from models.examples import GIVEN, Column, Examples, Schema, Texts
+from models.expected import (
+    SCHEMA,
+    Aside,
+    Categorical,
+    Expectations,
+    Expected,
+    Numeric,
+    Other,
+    Problem,
+    Range,
+)
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
-from pipeline.params import Section
 
-SCHEMA = Path("data/schema.yaml")
 MARGIN = 0.5
 """How far numbers may lie beyond those seen, in widths of their range."""
 SHARE = 0.05
 """Share of missing cells that a column with some may always have."""
 FEW = 20
 """Categories are held fast where there are at most so many, and as many rows of each on average."""
+MOST = 1000
+"""Categories that are told apart while learning."""
+UNIQUE = 5_000_000
+"""Values of a column that is no feature, likewise: of more it is not known whether one repeats."""
 SHOWN = 10
 """Problems told at the most."""
 _DIGITS = 4
 
-Bound = Annotated[float, Field(allow_inf_nan=False)]
 
-
-class Range(Section):
-    """Numbers that are expected; null: no bound."""
-
-    min: Bound | None
-    max: Bound | None
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError("min must not be above max")
-        return self
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-"""Of missing cells, at the most."""
-
-
-class Numeric(Range):
-    """A column of numbers."""
-
-    type: Literal["numeric"]
-    missing: Share
-
-
-class Categorical(Section):
-    """A column of categories."""
-
-    type: Literal["categorical"]
-    missing: Share
-    categories: tuple[str, ...] | None
-    """All there are; null: any."""
-
-
-class Other(Section):
-    """A column of texts or times."""
-
-    type: Literal["text", "time"]
-    missing: Share
-
-
-class Aside(Section):
-    """A column that is no feature."""
-
-    type: Literal["aside"]
-    missing: Share
-    unique: bool
-    """Whether no value may be met twice."""
-
-
-Expected = Annotated[Numeric | Categorical | Other | Aside, Field(discriminator="type")]
-"""One column."""
-
-
-class Expectations(Section):
-    """The whole file."""
-
-    columns: dict[str, Expected]
-    classes: tuple[str, ...]
-    """Of a classification; empty: any."""
-    targets: dict[str, Range]
-    """Of a regression; none: any."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One way in which data depart, with the first row that does."""
-
-    what: str
-    key: str
-    """Which value of schema.yaml says otherwise."""
-    more: int
-    """Further rows of the same kind."""
-
-    def __str__(self) -> str:
-        also = f", and {self.more:,} more rows" if self.more else ""
-        return f"{self.what} ({SCHEMA.name}: {self.key}){also}"
-
-
-def learn(examples: Examples, schema: Schema, aside: Texts) -> Expectations:
-    """What these examples lead one to expect of later ones."""
+def learn(blocks: Iterable[tuple[Examples, Texts]], schema: Schema) -> Expectations:
+    """What examples lead one to expect of later ones; they may come a block at a time."""
+    features = {column.name: _Seen() for column in schema.columns}
+    targets = {name: _Seen() for name in schema.targets}
+    beside: dict[str, _Seen] = {}
+    for examples, aside in blocks:
+        for name, seen in features.items():
+            seen.add(examples.features[name], MOST)
+        for name, values in aside.items():
+            if name != GIVEN:
+                beside.setdefault(name, _Seen()).add(values, UNIQUE)
+        if schema.task == "classification":
+            targets[schema.targets[0]].add(examples.targets, UNIQUE)
+        if schema.task == "regression":
+            for place, seen in enumerate(targets.values()):
+                seen.add(examples.targets[:, place], 0)
     columns: dict[str, Any] = {
-        column.name: _expected(column, examples.features[column.name]) for column in schema.columns
+        column.name: _expected(column, features[column.name]) for column in schema.columns
     }
-    for name, values in aside.items():
-        if name != GIVEN:
-            columns[name] = _expected_aside(values)
-    classes: tuple[str, ...] = ()
-    targets = {}
-    if schema.task == "classification":
-        classes = tuple(sorted(set(examples.targets.tolist())))
-    if schema.task == "regression":
-        targets = {
-            name: Range(**_range(examples.targets[:, place]))
-            for place, name in enumerate(schema.targets)
+    columns |= {name: _expected_aside(seen) for name, seen in beside.items()}
+    classified, regression = schema.task == "classification", schema.task == "regression"
+    return Expectations(
+        columns=columns,
+        classes=tuple(sorted(targets[schema.targets[0]].distinct)) if classified else (),
+        targets={name: Range(**seen.range()) for name, seen in targets.items()}
+        if regression
+        else {},
+    )
+
+
+@dataclass
+class _Seen:
+    """What was met in one column so far."""
+
+    rows: int = 0
+    missing: int = 0
+    least: float = math.inf
+    most: float = -math.inf
+    distinct: set[str] = field(default_factory=set)
+    """Texts, as long as there are not too many."""
+    many: bool = False
+
+    def add(self, values: npt.NDArray[Any], most: int) -> None:
+        """More cells; with more than `most` distinct texts these are no longer kept."""
+        absent = _absent(values)
+        self.rows += len(values)
+        self.missing += int(absent.sum())
+        if values.dtype.kind == "f":
+            present = values[np.isfinite(values)].astype(np.float64)
+            if present.size:
+                self.least = min(self.least, float(present.min()))
+                self.most = max(self.most, float(present.max()))
+        elif not self.many:
+            self.distinct.update(values[~absent].tolist())
+            self.many = len(self.distinct) > most
+
+    @property
+    def present(self) -> int:
+        """Cells that hold something."""
+        return self.rows - self.missing
+
+    def share(self) -> float:
+        """Missing cells that are allowed."""
+        if not self.missing:
+            return 0.0
+        return min(1.0, max(SHARE, _outwards(2 * self.missing / self.rows, up=True)))
+
+    def range(self) -> dict[str, float | None]:
+        """Numbers that are allowed."""
+        if self.least > self.most:
+            return {"min": None, "max": None}
+        # Where all are equal there is no width; their size says what is far away.
+        reach = MARGIN * ((self.most - self.least) or abs(self.most) or 1.0)
+        lower = self.least - reach
+        return {
+            "min": 0.0 if self.least >= 0 > lower else _outwards(lower, up=False),
+            "max": _outwards(self.most + reach, up=True),
         }
-    return Expectations(columns=columns, classes=classes, targets=targets)
 
 
 def write(expectations: Expectations, path: Path) -> None:
@@ -206,22 +200,36 @@ def read(path: Path) -> Expectations | None:
 
 
 def check(
-    examples: Examples, schema: Schema, aside: Texts, expectations: Expectations
+    examples: Examples,
+    schema: Schema,
+    aside: Texts,
+    expectations: Expectations,
+    whole: bool = True,
 ) -> list[Problem]:
-    """How the examples depart from what was expected, in the order of the columns."""
+    """How the examples depart from what was expected.
+
+    whole: whether these are all examples, or are spread over all of them; where they are only a
+    block, what share of the cells is missing says nothing about the data.
+    """
     found = [*_names(schema, aside, expectations)]
-    types = {column.name: column for column in schema.columns}
+    kinds = {column.name: column.type for column in schema.columns}
+    rules: dict[str, Rule] = {}
     for name, expected in expectations.columns.items():
         key = f"columns.{name}"
-        if name in types:
-            values = examples.features[name]
-            found += _column(types[name], values, examples.rows, expected, key)
-        elif name in aside:
-            found += _missing(aside[name] == "", name, expected, key)
-            if isinstance(expected, Aside) and expected.unique:
-                found += _unique(aside[name], examples.rows, name, key)
-    found += _targets(examples, schema, expectations)
-    return found
+        values = examples.features[name] if name in kinds else aside.get(name)
+        if values is None:
+            continue
+        kind = kinds.get(name, expected.type)
+        if expected.type not in ("aside", kind):
+            said = f"column {name}: is {kind}, and was {expected.type}"
+            cell = _first_text(values, examples.rows, expected)
+            found.append(Problem(said + cell, f"{key}.type", 0))
+            continue
+        if whole or not expected.missing:
+            found += _missing(_absent(values), name, expected, key)
+        rules[key] = Rule(name, values, key, expected if name in kinds else _unique(expected))
+    rules |= _target_rules(examples, schema, expectations)
+    return [*found, *departures(rules, examples.rows)]
 
 
 def require(problems: Sequence[Problem], source: str) -> None:
@@ -250,47 +258,25 @@ def _told(problem: Any, path: Path) -> str:
     return f"{path}: {key}: {given[:200]} was given; {message[:1].lower()}{message[1:]}."
 
 
-def _expected(column: Column, values: npt.NDArray[Any]) -> Numeric | Categorical | Other:
-    missing = _share(_absent(values))
+def _expected(column: Column, seen: _Seen) -> Numeric | Categorical | Other:
     if column.type == "numeric":
-        return Numeric(type="numeric", missing=missing, **_range(values))
+        return Numeric(type="numeric", missing=seen.share(), **seen.range())
     if column.type != "categorical":
-        return Other(type=column.type, missing=missing)
-    present = [text for text in values.tolist() if text != ""]
-    distinct = sorted(set(present))
-    few = len(distinct) <= FEW and len(present) >= FEW * len(distinct)
-    categories = tuple(distinct) if few else None
-    return Categorical(type="categorical", missing=missing, categories=categories)
+        return Other(type=column.type, missing=seen.share())
+    count = len(seen.distinct)
+    few = not seen.many and count <= FEW and seen.present >= FEW * count
+    categories = tuple(sorted(seen.distinct)) if few else None
+    return Categorical(type="categorical", missing=seen.share(), categories=categories)
 
 
-def _expected_aside(values: npt.NDArray[Any]) -> Aside:
-    present = [text for text in values.tolist() if text != ""]
-    unique = len(set(present)) == len(present) > 1
-    return Aside(type="aside", missing=_share(values == ""), unique=unique)
+def _expected_aside(seen: _Seen) -> Aside:
+    unique = not seen.many and len(seen.distinct) == seen.present > 1
+    return Aside(type="aside", missing=seen.share(), unique=unique)
 
 
 def _absent(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     absent: npt.NDArray[np.bool_] = np.isnan(values) if values.dtype.kind == "f" else values == ""
     return absent
-
-
-def _share(absent: npt.NDArray[np.bool_]) -> float:
-    seen = float(absent.mean())
-    return min(1.0, max(SHARE, _outwards(2 * seen, up=True))) if seen else 0.0
-
-
-def _range(values: npt.NDArray[Any]) -> dict[str, float | None]:
-    present = values[np.isfinite(values)].astype(np.float64)
-    if not present.size:
-        return {"min": None, "max": None}
-    least, most = float(present.min()), float(present.max())
-    # Where all are equal there is no width; their size says what is far away.
-    reach = MARGIN * ((most - least) or abs(most) or 1.0)
-    lower = least - reach
-    return {
-        "min": 0.0 if least >= 0 > lower else _outwards(lower, up=False),
-        "max": _outwards(most + reach, up=True),
-    }
 
 
 def _outwards(value: float, up: bool) -> float:
@@ -312,28 +298,6 @@ def _names(schema: Schema, aside: Texts, expectations: Expectations) -> Iterator
     for name in there:
         if name not in (*expectations.columns, *schema.targets, GIVEN):
             yield Problem(f"column {name}: is new in the data", "columns", 0)
-
-
-def _column(
-    column: Column,
-    values: npt.NDArray[Any],
-    rows: npt.NDArray[np.int64],
-    expected: Expected,
-    key: str,
-) -> Iterator[Problem]:
-    if expected.type not in ("aside", column.type):
-        said = f"column {column.name}: is {column.type}, and was {expected.type}"
-        yield Problem(said + _first_text(values, rows, expected), f"{key}.type", 0)
-        return
-    yield from _missing(_absent(values), column.name, expected, key)
-    if isinstance(expected, Numeric):
-        yield from _bounds(values, rows, column.name, expected, key)
-    if isinstance(expected, Categorical) and expected.categories is not None:
-        known = {*expected.categories, ""}
-        wrong = np.flatnonzero([text not in known for text in values.tolist()])
-        yield from _wrong(
-            wrong, values, rows, column.name, "is no known category", f"{key}.categories"
-        )
 
 
 def _first_text(values: npt.NDArray[Any], rows: npt.NDArray[np.int64], expected: Expected) -> str:
@@ -363,61 +327,23 @@ def _missing(
         yield Problem(f"{said}, {most} expected", f"{key}.missing", 0)
 
 
-def _bounds(
-    values: npt.NDArray[Any],
-    rows: npt.NDArray[np.int64],
-    name: str,
-    expected: Range,
-    key: str,
-) -> Iterator[Problem]:
-    for bound, said in (("min", "is below"), ("max", "is above")):
-        limit = getattr(expected, bound)
-        if limit is not None:
-            # In float32 like the values: a bound that is one of them must not exclude it.
-            with np.errstate(over="ignore"):
-                narrow = np.float32(limit)
-            beyond = values < narrow if bound == "min" else values > narrow
-            wrong = np.flatnonzero(beyond)
-            yield from _wrong(wrong, values, rows, name, f"{said} {limit:g}", f"{key}.{bound}")
+def _unique(expected: Any) -> Any:
+    """What is expected of a column that is no feature (now): numbers are texts there."""
+    return expected if isinstance(expected, Aside) else None
 
 
-def _wrong(
-    places: npt.NDArray[np.int64],
-    values: npt.NDArray[Any],
-    rows: npt.NDArray[np.int64],
-    name: str,
-    how: str,
-    key: str,
-) -> Iterator[Problem]:
-    if places.size:
-        value = values[places[0]]
-        shown = repr(value[:40]) if isinstance(value, str) else f"{value:g}"
-        what = f"row {rows[places[0]] + 1}, column {name}: {shown} {how}"
-        yield Problem(what, key, len(places) - 1)
-
-
-def _unique(
-    values: npt.NDArray[Any], rows: npt.NDArray[np.int64], name: str, key: str
-) -> Iterator[Problem]:
-    seen: set[Any] = set()
-    again = []
-    for place in np.flatnonzero(~_absent(values)).tolist():
-        if values[place] in seen:
-            again.append(place)
-        seen.add(values[place])
-    places = np.array(again, dtype=np.int64)
-    yield from _wrong(places, values, rows, name, "was there before", f"{key}.unique")
-
-
-def _targets(examples: Examples, schema: Schema, expectations: Expectations) -> Iterator[Problem]:
+def _target_rules(
+    examples: Examples, schema: Schema, expectations: Expectations
+) -> dict[str, "Rule"]:
     if schema.task == "classification" and expectations.classes:
-        known = set(expectations.classes)
-        labels = examples.targets
-        wrong = np.flatnonzero([label not in known for label in labels.tolist()])
-        name = schema.targets[0]
-        yield from _wrong(wrong, labels, examples.rows, name, "is no known class", "classes")
-    if schema.task == "regression":
-        for place, name in enumerate(schema.targets):
-            if name in expectations.targets:
-                values, expected = examples.targets[:, place], expectations.targets[name]
-                yield from _bounds(values, examples.rows, name, expected, f"targets.{name}")
+        classes = Classes(expectations.classes)
+        return {"classes": Rule(schema.targets[0], examples.targets, "classes", classes)}
+    if schema.task != "regression":
+        return {}
+    return {
+        f"targets.{name}": Rule(
+            name, examples.targets[:, place], f"targets.{name}", expectations.targets[name]
+        )
+        for place, name in enumerate(schema.targets)
+        if name in expectations.targets
+    }

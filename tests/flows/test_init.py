@@ -388,6 +388,33 @@ def test_pictures_in_folders(project: Path, tmp_path: Path) -> None:
         decided(tmp_path / "insects", group="x")
 
 
+def test_a_list_of_pictures_brings_them_along(alone: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    random = np.random.default_rng(1)
+    home = tmp_path / "insects"
+    (home / "far" / "off").mkdir(parents=True)
+    rows = ["path,kind,weather"]
+    for number in range(12):
+        pixels = random.integers(0, 255, size=(6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(home / "far" / "off" / f"{number}.png")
+        rows.append(f"far/off/{number}.png,{'ant' if number % 2 else 'bee'},fine")
+    fill(home, "private.txt")
+    (home / "list.csv").write_text("\n".join(rows) + "\n")
+    flows.init.init(wishes(home / "list.csv", target=("kind",)), Path())
+    ingest = read_raw()["ingest"]
+    assert (ingest["path"], ingest["picture"]) == ("data/list/list.csv", "path")
+    assert ingest["target"] == ["kind"]
+    there = below(alone / "data/list")
+    assert "far/off/11.png" in there
+    assert "private.txt" not in there
+    flows.init.init(wishes("data/list/list.csv", target=("kind",)), Path())
+    shutil.copy(home / "list.csv", alone / "data")
+    shutil.copytree(home / "far", alone / "data" / "far")
+    with pytest.raises(InputError, match="a folder of their own: data/list/"):
+        flows.init.init(wishes("data/list.csv", target=("kind",)), Path())
+
+
 def test_what_cannot_be_learned_from_changes_nothing(alone: Path, tmp_path: Path) -> None:
     table = frame()
     table["bought"] = "yes"

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import expectations
 from models.examples import GIVEN, PICTURE, Column, Examples, Schema, Texts
-from models.expectations import SCHEMA, Aside, Categorical, Expectations, Numeric
+from models.expected import SCHEMA, Aside, Categorical, Expectations, Numeric, Problem
 from pipeline.errors import InputError
 from pipeline.project import EXPECTED
 
@@ -58,7 +58,11 @@ def aside(**changed: Any) -> Texts:
     return {"id": np.array([f"i{row}" for row in range(ROWS)], dtype=object)} | changed
 
 
-LEARNED = expectations.learn(examples(), schema(), aside())
+def learn(known: Examples, of: Schema, beside: Texts) -> Expectations:
+    return expectations.learn([(known, beside)], of)
+
+
+LEARNED = learn(examples(), schema(), aside())
 
 
 def problems(known: Examples, of: Schema | None = None, beside: Texts | None = None) -> list[str]:
@@ -78,35 +82,36 @@ def test_what_is_learned() -> None:
 
 def test_margins_are_half_the_width_and_do_not_cross_zero() -> None:
     age = np.linspace(-10, 10, ROWS).astype(np.float32)
-    learned = expectations.learn(examples(age=age), schema(), {}).columns["age"]
+    learned = learn(examples(age=age), schema(), {}).columns["age"]
     assert isinstance(learned, Numeric)
     assert (learned.min, learned.max) == (-20, 20)
-    constant = expectations.learn(examples(age=np.full(ROWS, 7, np.float32)), schema(), {})
+    constant = learn(examples(age=np.full(ROWS, 7, np.float32)), schema(), {})
     assert constant.columns["age"].model_dump()["max"] == 10.5
 
 
 def test_missing_cells_are_allowed_where_there_were_some() -> None:
     age = features()["age"].copy()
     age[:1] = np.nan
-    shares = [expectations.learn(examples(age=age), schema(), {}).columns["age"].missing]
+    shares = [learn(examples(age=age), schema(), {}).columns["age"].missing]
     age[:40] = np.nan
-    shares.append(expectations.learn(examples(age=age), schema(), {}).columns["age"].missing)
+    shares.append(learn(examples(age=age), schema(), {}).columns["age"].missing)
     age[:] = np.nan
-    shares.append(expectations.learn(examples(age=age), schema(), {}).columns["age"].missing)
+    shares.append(learn(examples(age=age), schema(), {}).columns["age"].missing)
     assert shares == [0.05, 0.8, 1]
 
 
 def test_many_or_rare_categories_are_not_held_fast() -> None:
     many = np.array([f"c{row % 21}" for row in range(ROWS)], dtype=object)
-    learned = expectations.learn(examples(place=many), schema(), {}).columns["place"]
+    learned = learn(examples(place=many), schema(), {}).columns["place"]
     assert isinstance(learned, Categorical)
     assert learned.categories is None
     few = np.array([f"c{row % 6}" for row in range(ROWS)], dtype=object)
-    learned = expectations.learn(examples(place=few), schema(), {}).columns["place"]
+    learned = learn(examples(place=few), schema(), {}).columns["place"]
     assert isinstance(learned, Categorical)
     assert learned.categories is None
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.floats(width=32, allow_nan=True, allow_infinity=False), min_size=2, max_size=30),
     st.data(),
@@ -122,7 +127,7 @@ def test_data_are_always_what_was_learned_of_them(values: list[float], data: st.
     )
     of = schema("regression", {"age": "numeric", "place": "categorical"})
     beside: Texts = {"id": np.array(texts, dtype=object)}
-    learned = expectations.learn(known, of, beside)
+    learned = learn(known, of, beside)
     assert expectations.check(known, of, beside, learned) == []
 
 
@@ -213,6 +218,26 @@ def test_unknown_categories_classes_and_repeated_ids() -> None:
     ]
 
 
+def test_blocks_are_learned_from_and_checked_as_the_whole() -> None:
+    known, beside = examples(), aside()
+    known.features["age"][:30] = np.nan
+    places = np.split(np.arange(ROWS), [10, 35, 80])
+    parts = [(known.take(at), {"id": beside["id"][at]}) for at in places]
+    learned = expectations.learn(parts, schema())
+    assert learned == learn(known, schema(), beside)
+    for part, own in parts:
+        assert expectations.check(part, schema(), own, learned, whole=False) == []
+    # The first block holds nothing but missing cells, more than the whole may.
+    assert expectations.check(parts[0][0], schema(), parts[0][1], learned) != []
+
+
+def test_too_many_values_are_not_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expectations, "UNIQUE", 50)
+    assert learn(examples(), schema(), aside()).columns["id"] == Aside(
+        type="aside", missing=0, unique=False
+    )
+
+
 def test_a_column_that_became_text_is_told_with_the_cell() -> None:
     age = np.array([str(row) for row in range(ROWS)], dtype=object)
     age[4] = "forty"
@@ -252,7 +277,7 @@ def test_a_column_may_change_sides_by_hand() -> None:
 
 def test_quantities_are_held_to_their_range() -> None:
     targets = np.linspace(10, 20, ROWS, dtype=np.float32)[:, None]
-    learned = expectations.learn(examples(targets), schema("regression"), {})
+    learned = learn(examples(targets), schema("regression"), {})
     assert learned.targets["y"].model_dump() == {"min": 5, "max": 25}
     targets = targets.copy()
     targets[0] = 1000
@@ -268,14 +293,14 @@ def test_pictures_are_held_to_their_classes() -> None:
     )
     labels = np.array(["a", "b"], dtype=object)
     known = Examples({PICTURE: np.zeros((2, 2, 2, 1), np.uint8)}, labels, np.arange(2))
-    learned = expectations.learn(known, of, {})
+    learned = learn(known, of, {})
     assert learned == Expectations(columns={}, classes=("a", "b"), targets={})
     assert expectations.check(known, of, {}, learned) == []
 
 
 def test_the_run_stops_with_ten_lines_at_the_most() -> None:
     expectations.require([], "data/t.csv")
-    problem = expectations.Problem("row 1, column x: 1 is above 0", "columns.x.max", 0)
+    problem = Problem("row 1, column x: 1 is above 0", "columns.x.max", 0)
     with pytest.raises(InputError) as raised:
         expectations.require([problem] * 13, "data/t.csv")
     lines = str(raised.value).splitlines()
