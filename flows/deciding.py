@@ -356,6 +356,9 @@ def _parting(wishes: Wishes, part: str | None, given: Any, arrival: Arrival) -> 
         method, line = "column", f"{part!r} says the part of every row"
     elif parts["train"] and parts["test"]:
         method, line = "given", f"the data came in parts ({sizes})"
+    elif parts["train"] and parts["validation"]:
+        method = "given"
+        line = f"the data came in parts ({sizes}); without a test, their validation is the holdout"
     elif wishes.time:
         method, line = "time", "the past trains, the future tests"
     else:
