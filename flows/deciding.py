@@ -113,9 +113,8 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         "finetune": {"source": "masked"},
     }
     tried = _tried(arrival, wishes, raw, values)
-    looked = tried.read.profile["rows"]
     head = [
-        f"kind: a table of {looked:,} rows and {len(known)} columns",
+        f"kind: a table of {len(known)} columns",
         f"target: {', '.join(chosen)}: {why}",
         f"task: {task}: {because}",
     ]
@@ -194,8 +193,7 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
     height, width, channels = read.schema.shape
     words = {"folder": "a folder of them", "list": "a list of them", "arrays": "arrays"}[kind]
     head = [
-        f"kind: {len(read.examples):,} pictures of {height}x{width}, "
-        f"{'grey' if channels == 1 else 'in colour'}: {words}",
+        f"kind: pictures of {height}x{width}, {'grey' if channels == 1 else 'in colour'}: {words}",
         f"target: {target[0]}: {why}",
         "task: classification",
     ]

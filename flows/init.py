@@ -28,7 +28,8 @@ def init(wishes: Wishes, stand: Path) -> None:
     expectations.write(expected, EXPECTED)
     write_params(_merged(decision.values, sized))
     _render()
-    print(f"{arrival.place}: tracked by DVC ({arrival.tracked}.dvc)")
+    rows = decision.read.profile["rows"]
+    print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
     for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
         print(line)
     for finding in decision.findings:
