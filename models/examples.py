@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models import folding
+from models.folding import Places
 from models.target import Target, Task, Transform, learn
 from pipeline.artifacts import Folder, Json, replacing
 
@@ -105,8 +107,6 @@ def joined(blocks: Sequence["Examples"]) -> "Examples":
     )
 
 
-Places = npt.NDArray[np.int64]
-"""Which examples, `(m,)`."""
 Texts = dict[str, npt.NDArray[np.generic]]
 """Columns that are not features, by name: `(n,)` str, "" where a cell is missing."""
 BLOCK_ROWS = 1 << 17
@@ -394,15 +394,13 @@ class Development(Folder):
     def folds(self) -> list[tuple[Places, Places]]:
         """For every fold, places to train on and to validate on; empty where none were wished.
 
-        Places in training and validation examples together, in this order. See `models.folds`.
+        Places in training and validation examples together, in this order. See `models.folding`.
         """
-        from models import folds
-
         path = self.path / "folds.parquet"
         if not path.exists():
             return []
         rows = np.concatenate([self.train().rows, self.validation().rows])
-        return folds.read(path, rows)
+        return folding.read(path, rows)
 
     def schema(self) -> Schema:
         """What one example looks like."""

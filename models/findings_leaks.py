@@ -230,9 +230,8 @@ def _sums(
 ) -> Iterator[_Sum]:
     """Two or three numeric columns whose sum or difference is the target, in every row."""
     numeric = [column.name for column in columns if column.type == "numeric"]
-    matrix = {one: examples.features[one].astype(np.float64) for one in numeric}
     tried = np.unique(np.linspace(0, len(target) - 1, ROWS).astype(np.int64))
-    few = {one: values[tried] for one, values in matrix.items()}
+    few = {one: examples.features[one][tried].astype(np.float64) for one in numeric}
     if not target[tried].std():
         return
     chosen = _likely(few, target[tried])
@@ -242,9 +241,10 @@ def _sums(
             if any(known <= set(names) for known in found):
                 continue
             for signs in product((1, -1), repeat=size):
-                if _is_sum(few, names, signs, target[tried]) and _is_sum(
-                    matrix, names, signs, target
-                ):
+                if not _is_sum(few, names, signs, target[tried]):
+                    continue
+                every = {one: examples.features[one].astype(np.float64) for one in names}
+                if _is_sum(every, names, signs, target):
                     found.append(set(names))
                     yield _as_sum(names, signs, name)
                     break

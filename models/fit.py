@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from models import encode
 from models.criterion import CLASSIFY, Criterion
 from models.curves import Epoch
-from models.encode import BATCH
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
 from pipeline.clock import span
@@ -257,8 +257,9 @@ def _forward(network: keras.Model) -> Callable[[Rows], npt.NDArray[np.float32]]:
         return network(inputs, training=False)
 
     def forward(inputs: Rows) -> npt.NDArray[np.float32]:
+        size = encode.rows(network)
         parts = [
-            outputs(inputs[start : start + BATCH]).numpy() for start in range(0, len(inputs), BATCH)
+            outputs(inputs[start : start + size]).numpy() for start in range(0, len(inputs), size)
         ]
         values: npt.NDArray[np.float32] = np.concatenate(parts)
         return values

@@ -38,8 +38,8 @@ def content_keys(examples: Examples) -> Keys:
     first = next(iter(examples.features.values()))
     if first.ndim > 1:
         return np.array([_digest(picture.tobytes()) for picture in first], dtype=np.uint64)
-    columns = {name: _plain(values) for name, values in examples.features.items()}
-    keys = pd.util.hash_pandas_object(pd.DataFrame(columns, copy=False), index=False)
+    # pandas gives equal values one hash whatever their bits: both zeros, all ways of being missing.
+    keys = pd.util.hash_pandas_object(pd.DataFrame(examples.features, copy=False), index=False)
     return np.asarray(keys, dtype=np.uint64)
 
 
@@ -51,16 +51,6 @@ def near_keys(examples: Examples) -> Keys:
     from models import near_copies
 
     return near_copies.near_keys(first)
-
-
-def _plain(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Equal bits for equal values: one zero, one way of being missing."""
-    if values.dtype.kind != "f":
-        return values
-    # Adding zero makes -0.0 the 0.0 that it equals.
-    numbers: npt.NDArray[np.floating] = np.add(values, 0, dtype=values.dtype)
-    numbers[np.isnan(numbers)] = np.nan
-    return numbers
 
 
 def text_keys(values: Sequence[str] | npt.NDArray[np.generic]) -> Keys:

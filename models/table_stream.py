@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.examples import BLOCK_ROWS
-from models.table_cells import Origin, Rows
+from models.table_cells import Origin, Rows, Words
 from models.table_files import PART, as_frame, parts
+from models.table_given import given_files
 from models.table_texts import distinct
 from pipeline.errors import InputError
 
@@ -32,6 +33,14 @@ class Stream:
 
     origin: Origin
     columns: tuple[str, ...]
+    given: tuple[str, ...]
+    """The part that each file names; empty where they name none."""
+
+    def parts(self, places: Rows) -> Words:
+        """`(m,)` the parts that the rows at `places` `(m,)` came in."""
+        ends = np.cumsum([count for _, count in self.origin.files])
+        found: Words = np.array(self.given, dtype=object)[np.searchsorted(ends, places, "right")]
+        return found
 
     @property
     def count(self) -> int:
@@ -70,10 +79,14 @@ def open_stream(path: Path) -> Stream | None:
 
     Raises InputError where it is damaged, or the files of a folder differ in their columns.
     """
+    given: tuple[tuple[Path, str], ...] = ()
     if path.is_dir():
+        given = given_files(path)
         if not any(file.suffix.lower() == PART for file in path.iterdir()):
             return None
-        files = parts(path)
+        files = [file for file, _ in given] or parts(path)
+        if any(file.suffix.lower() != PART for file in files):
+            return None
     elif path.suffix.lower() == PART and path.is_file():
         files = [path]
     else:
@@ -89,7 +102,8 @@ def open_stream(path: Path) -> Stream | None:
                 "All files need the same columns."
             )
     counts = [(file, rows) for file, (rows, _) in zip(files, heads, strict=True)]
-    return Stream(Origin(path, tuple(counts)), tuple(heads[0][1]))
+    origin, columns = Origin(path, tuple(counts)), tuple(heads[0][1])
+    return Stream(origin, columns, tuple(part for _, part in given))
 
 
 def _head(path: Path) -> tuple[int, list[str]]:

@@ -1,21 +1,17 @@
 """Transfer: a trunk trained on another task, then tuned to this one."""
 
 from dataclasses import replace
-from typing import Literal
 
 from pydantic import Field
 
 from models import results, sources, training
 from models.candidate import Candidate, Trained
-from models.examples import Development, Kind
+from models.examples import Development, Schema
 from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Rate, Seeds
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import Executor
 from pipeline.params import Section
-
-SOURCES: dict[Kind, str] = {"pictures": "fonts", "table": "masked"}
-"""The source task of each kind of data."""
 
 
 class FinetuneParams(Section):
@@ -23,13 +19,15 @@ class FinetuneParams(Section):
 
     enabled: bool
     """Whether to transfer at all."""
-    source: Literal["fonts", "masked"]
-    """`fonts`, for pictures: digits drawn from fonts. `masked`, for a table: its training rows
-    with values swapped between rows, to be put right; uses no labels."""
+    source: sources.Source
+    """`fonts`, for grey pictures: digits drawn from fonts. `rotated`, for pictures: which of four
+    ways up the training pictures are (Gidaris et al., 2018). `masked`, for a table: its training
+    rows with values swapped between rows, to be put right, and words hidden, to be guessed. Only
+    `fonts` uses labels."""
     pictures: int = Field(ge=10, le=1_000_000)
-    """Digits drawn, for `fonts`."""
+    """Digits drawn, for `fonts`; pictures turned at the most, for `rotated`."""
     swap: float = Field(gt=0, lt=1)
-    """Fraction of values swapped, for `masked`."""
+    """Fraction of values swapped and of words hidden, for `masked`."""
     source_epochs: Epochs
     """Of the source task."""
     frozen_epochs: Epochs
@@ -68,7 +66,7 @@ def finetune(
     if not params.enabled:
         results.switched_off(out, "finetune")
         return
-    _check(params, development.schema().kind)
+    _check(params, development.schema())
     start = results.latest(regularize, search, baseline)
     spec, settings = NetworkSpec.of(start.settings), FitSettings.of(start.settings)
     folder = out.model.make()
@@ -122,12 +120,15 @@ def finetune(
     )
 
 
-def _check(params: FinetuneParams, kind: Kind) -> None:
-    if params.source != SOURCES[kind]:
+def _check(params: FinetuneParams, schema: Schema) -> None:
+    offered = sources.offered(schema)
+    if params.source not in offered:
+        what = "a table" if schema.kind == "table" else "pictures"
+        if schema.kind == "pictures" and schema.shape[-1] > 1:
+            what = "pictures in colour"
         raise InputError(
-            f"params.yaml: finetune.source is {params.source}, but the data are "
-            f"{'pictures' if kind == 'pictures' else 'a table'}: put {SOURCES[kind]} there, "
-            f"or set finetune.enabled to false"
+            f"params.yaml: finetune.source is {params.source}, but the data are {what}: put "
+            f"{' or '.join(offered)} there, or set finetune.enabled to false"
         )
 
 
@@ -141,9 +142,11 @@ def _check_source(source: sources.SourceResult, learning_rate: float) -> None:
 
 
 def _told(params: FinetuneParams) -> str:
-    if params.source == "fonts":
-        return f"{params.pictures} digits drawn from fonts"
-    return f"putting right {params.swap:.0%} of swapped values"
+    return {
+        "fonts": f"{params.pictures:,} digits drawn from fonts",
+        "rotated": "telling which way up pictures are",
+        "masked": f"putting right {params.swap:.0%} of the values, swapped or hidden",
+    }[params.source]
 
 
 def _as_run(source: sources.SourceResult, run: training.Run) -> training.Run:

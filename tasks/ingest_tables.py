@@ -121,7 +121,10 @@ class _Told:
         features = arrays([cells(column.name) for column in columns], columns, self.stream.origin)
         weights = None if self.weights is None else self.weights[own]
         examples = Examples(features, self.targets.values[own], self.rows[own], weights)
-        return examples, {name: cells(name).texts() for name in aside}
+        texts: Texts = {name: cells(name).texts() for name in aside}
+        if self.stream.given:
+            texts[GIVEN] = self.stream.parts(self.rows[own])
+        return examples, texts
 
 
 _Block = tuple[Examples, Texts]

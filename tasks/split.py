@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from models import balance, findings, findings_parts, folds, partition
+from models import balance, findings, findings_parts, folding, folds, partition
 from models.examples import GIVEN, Development, Holdout, Schema, Table
 from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
 from models.target import Transform
@@ -142,7 +142,7 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
         times[places[0]] = balance.repeats(targets[0], known.keys[places[0]], params.seed)
         notes.append(balance.told_of_repeats(times[places[0]]))
     _write(out, table, codes, times, params)
-    folds.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
+    folding.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
 
@@ -220,7 +220,7 @@ def _by_names(
 
 def _folds(
     known: Known, schema: Schema, places: npt.NDArray[np.int64], params: SplitParams
-) -> list[folds.Folding]:
+) -> list[folding.Folding]:
     """The folds of the development part, none or one a repeat; `places` are its rows."""
     if not params.folds:
         return []

@@ -1,7 +1,5 @@
 """Folds: whole, disjoint, even, repeatable; no fold trains on its future."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,20 +89,3 @@ def test_no_fold_trains_on_its_future(times: np.ndarray, count: int, gap: int) -
 def test_the_stretches_are_equal_in_rows() -> None:
     folding = folds.forward(np.arange(40), 3, 0)
     assert [(folding.fold == fold).sum() for fold in (-1, 0, 1, 2)] == [10] * 4
-
-
-def test_the_file_gives_places_in_rows_that_are_there_several_times(tmp_path: Path) -> None:
-    rows = np.array([7, 3, 5, 9], dtype=np.int64)
-    folding = folds.Folding(np.int32([0, 1, 1, 0]), np.int32([0, 0, 0, 0]))
-    path = tmp_path / "folds.parquet"
-    folds.write([folding, folding], rows, path)
-    there = np.array([3, 5, 7, 7, 9], dtype=np.int64)
-    pairs = folds.read(path, there)
-    assert len(pairs) == 4
-    assert [one.tolist() for one in pairs[0]] == [[0, 1], [2, 4]]
-    assert [one.tolist() for one in pairs[1]] == [[2, 3, 4], [0, 1]]
-    before = path.read_bytes()
-    folds.write([folding, folding], rows, path)
-    assert path.read_bytes() == before
-    folds.write([], rows, path)
-    assert not path.exists()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from models import table_stream
 from models.examples import GIVEN, PICTURE
 from pipeline.artifacts import Raw, Source
 from pipeline.errors import InputError
@@ -182,6 +183,24 @@ def test_parts_that_the_data_came_in_are_kept_aside(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("y,x\na,four\n")
     with pytest.raises(InputError, match=r"test\.csv: row 1, column 'x': 'four' is not a number"):
         read_examples_file(tmp_path, params(target=("y",), types={"x": "numeric"}))
+
+
+def test_parts_of_a_table_too_large_for_memory_are_kept_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("train", 40), ("test", 9)):
+        columns = {"x": range(count), "y": ["a", "b", None] * count}
+        pd.DataFrame({k: list(v)[:count] for k, v in columns.items()}).to_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+    whole = read_examples_file(tmp_path, params(target=("y",)))
+    monkeypatch.setattr(table_stream, "IN_MEMORY_CELLS", 1)
+    monkeypatch.setattr(table_stream, "BLOCK_ROWS", 16)
+    streamed = read_examples_file(tmp_path, params(target=("y",)))
+    asides = [aside[GIVEN] for _, aside in streamed.blocks()]
+    assert len(asides) > 2
+    assert np.concatenate(asides).tolist() == whole.aside[GIVEN].tolist()
+    assert whole.aside[GIVEN].tolist() == ["train"] * 27 + ["test"] * 6
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
