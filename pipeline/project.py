@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipeline import render, snapshot
 from pipeline.artifacts import Raw, Source
@@ -70,7 +71,14 @@ def read_raw_data() -> Raw:
             f"{EXPECTED} is missing: it says what the data must look like.\n"
             f"Restore it with: git checkout -- {EXPECTED}, or learn it anew with ./fettle init."
         )
-    return Raw(Source(Path(path)), Source(EXPECTED))
+    return Raw(Source(_tracked(Path(path), ingest)), Source(EXPECTED))
+
+
+def _tracked(path: Path, ingest: Any) -> Path:
+    """What changes when the data do: the file or folder itself, and of a list of pictures the
+    folder that holds the list and them."""
+    is_list = ingest.get("kind") == "pictures" and path.suffix not in ("", ".npz")
+    return path.parent if is_list and path.parent != EXPECTED.parent else path
 
 
 @cache
