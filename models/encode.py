@@ -312,7 +312,7 @@ def _largest(model: keras.Model) -> int:
             sizes.append(_largest(layer))
         elif isinstance(layer, text_layers.Attend):
             sizes.append(layer.heads * layer.output.shape[1] ** 2)
-        sizes.append(prod(layer.output.shape[1:]))
+        sizes += [prod(output.shape[1:]) for output in keras.tree.flatten(layer.output)]
     return max(sizes)
 
 

@@ -350,17 +350,18 @@ def test_batches_of_any_size_give_the_same(monkeypatch):
 def test_numbers_scored_by_rank_are_interpolated_between_quantiles_and_keep_their_marks():
     values = np.random.default_rng(3).lognormal(size=400).astype(np.float32)
     values[7] = np.nan
-    train = small.examples(["a", "b"] * 200, x=values.tolist())
-    statistics = encode.learn(train, small.schema("x"), "quantile")
-    [column] = statistics.numeric
+    train = small.examples(["a", "b"] * 200, x=values.tolist(), z=list(range(400)))
+    statistics = encode.learn(train, small.schema("x", "z"), "quantile")
+    column, _ = statistics.numeric
     encoded = encode.run(encode.build(statistics), train)
     present = ~np.isnan(values)
     expected = np.interp(values[present].astype(np.float64), column.knots, column.scores)
     np.testing.assert_allclose(encoded[present, 0], expected, rtol=1e-5, atol=1e-6)
     assert abs(encoded[present, 0].mean()) < 0.05
     assert encoded[present, 0].std() == pytest.approx(1, abs=0.1)
-    assert encoded[7].tolist() == [0, 1]
-    far = encode.run(encode.build(statistics), small.examples(["a"], x=[1e9]))
+    assert encoded[7, [0, 2]].tolist() == [0, 1]
+    assert abs(encoded[199:201, 1]).max() < 0.01
+    far = encode.run(encode.build(statistics), small.examples(["a"], x=[1e9], z=[0.0]))
     assert far[0, 0] == pytest.approx(column.scores[-1])
 
 
