@@ -64,7 +64,9 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     if decision.read.schema.kind == "table":
         kinds = {column.type for column in decision.read.schema.columns}
         wide = preset.name == "small" and "text" not in kinds
-        sized = _merged(sized, presets.for_numbers(rows, wide=wide) if "numeric" in kinds else {})
+        quantities = decision.read.schema.task == "regression"
+        numbers = presets.for_numbers(rows, wide=wide, quantities=quantities)
+        sized = _merged(sized, numbers if "numeric" in kinds else {})
     changed = [
         f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
         for section, keys in sized.items()

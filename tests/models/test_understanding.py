@@ -254,9 +254,15 @@ def test_presets_cap_and_never_raise() -> None:
 
 
 def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_them() -> None:
-    assert for_numbers(1_000, wide=True) == {"split": {"scaling": "quantile"}}
-    assert for_numbers(20_000, wide=False) == {"split": {"scaling": "quantile"}}
-    assert max(for_numbers(20_000, wide=True)["search"]["width"]) == WIDE
+    ranks = {"split": {"scaling": "quantile"}}
+    assert for_numbers(1_000, wide=True, quantities=True) == ranks
+    assert for_numbers(20_000, wide=False, quantities=True) == ranks
+    classes, quantities = (
+        for_numbers(20_000, wide=True, quantities=told) for told in (False, True)
+    )
+    assert max(classes["search"]["width"]) == WIDE
+    assert "batch_norm" not in classes["regularize"]
+    assert quantities["regularize"]["batch_norm"] is False
 
 
 def test_larger_data_get_less_training_each() -> None:
