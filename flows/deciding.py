@@ -87,9 +87,9 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     weight = wishes.weight
     ignored = _ignored(known, chosen, wishes)
     part = wishes.part or _clear_part(known, wishes)
-    parting = _parting(wishes, part, given, arrival)
+    parting = _parting(wishes, part, given)
     goal = understanding.goal(task, targets)
-    if task == "classification" and given is not None:
+    if task == "classification" and parting.values["method"] == "given":
         labels = next(one for one in cells if one.name == chosen[0]).texts()
         goal = understanding.goal_of_classes(_trained_on(labels[labels != ""], given[labels != ""]))
     values: Values = {
@@ -113,9 +113,8 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         "finetune": {"source": "masked"},
     }
     tried = _tried(arrival, wishes, raw, values)
-    looked = tried.read.profile["rows"]
     head = [
-        f"kind: a table of {looked:,} rows and {len(known)} columns",
+        f"kind: a table of {len(known)} columns",
         f"target: {', '.join(chosen)}: {why}",
         f"task: {task}: {because}",
     ]
@@ -185,8 +184,11 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
     }
     tried = _tried(arrival, wishes, raw, values)
     read = tried.read
-    goal = understanding.goal_of_classes(_trained_on(read.examples.targets, read.aside.get(GIVEN)))
-    parting = _parting(wishes, wishes.part, read.aside.get(GIVEN), arrival)
+    given = read.aside.get(GIVEN)
+    parting = _parting(wishes, wishes.part, given)
+    goal = understanding.goal_of_classes(
+        _trained_on(read.examples.targets, given if parting.values["method"] == "given" else None)
+    )
     values |= {
         "split": values["split"] | parting.values | {"balance": goal.balance, "transform": "none"},
         "objective": _objective(goal),
@@ -194,8 +196,7 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
     height, width, channels = read.schema.shape
     words = {"folder": "a folder of them", "list": "a list of them", "arrays": "arrays"}[kind]
     head = [
-        f"kind: {len(read.examples):,} pictures of {height}x{width}, "
-        f"{'grey' if channels == 1 else 'in colour'}: {words}",
+        f"kind: pictures of {height}x{width}, {'grey' if channels == 1 else 'in colour'}: {words}",
         f"target: {target[0]}: {why}",
         "task: classification",
     ]
@@ -348,7 +349,7 @@ class _Parting:
     line: str
 
 
-def _parting(wishes: Wishes, part: str | None, given: Any, arrival: Arrival) -> _Parting:
+def _parting(wishes: Wishes, part: str | None, given: Any) -> _Parting:
     """How the examples are parted, and why."""
     parts = Counter([] if given is None else given.tolist())
     sizes = ", ".join(f"{name} {parts[name]:,}" for name in ("train", "validation", "test"))
@@ -356,6 +357,9 @@ def _parting(wishes: Wishes, part: str | None, given: Any, arrival: Arrival) -> 
         method, line = "column", f"{part!r} says the part of every row"
     elif parts["train"] and parts["test"]:
         method, line = "given", f"the data came in parts ({sizes})"
+    elif parts["train"] and parts["validation"]:
+        method = "given"
+        line = f"the data came in parts ({sizes}); without a test, their validation is the holdout"
     elif wishes.time:
         method, line = "time", "the past trains, the future tests"
     else:

@@ -28,7 +28,8 @@ def init(wishes: Wishes, stand: Path) -> None:
     expectations.write(expected, EXPECTED)
     write_params(_merged(decision.values, sized))
     _render()
-    print(f"{arrival.place}: tracked by DVC ({arrival.tracked}.dvc)")
+    rows = decision.read.profile["rows"]
+    print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
     for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
         print(line)
     for finding in decision.findings:
@@ -76,9 +77,10 @@ def _estimate(decision: Decision) -> list[str]:
     ]
     epochs = sum(cost.epochs for cost in costs)
     _, seconds = _epoch(decision, read_raw())
-    minutes = epochs * seconds / params.run.workers / 60
+    fits = sum(cost.fits for cost in costs)
+    minutes = (epochs * seconds + fits * presets.FIT) / params.run.workers / 60
     return [
-        f"a run trains {sum(cost.fits for cost in costs)} fits of at most {epochs} epochs "
+        f"a run trains {fits} fits of at most {epochs} epochs "
         f"together; an epoch takes about {seconds:.2g} s: "
         + (f"about {minutes:.0f} minutes at most" if minutes >= 1.5 else "a minute or two")
     ]

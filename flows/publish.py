@@ -1,5 +1,4 @@
-"""The results in Prefect's UI: the ledger as a table artifact, the report as a markdown one."""
-
+"""The results in Prefect's UI: tables of the ledger and of findings, and a summary of the report."""
 import csv
 import json
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from models.readings import Reading, significant
 
 EVALUATION = Path("artifacts/evaluate")
+FINDERS = ("ingest", "split")
+"""Stages that look for ways in which data lie."""
 
 
 def publish(root: Path) -> None:
-    """Attach the ledger and a summary of the report to the current flow run."""
+    """Attach the ledger, the findings and a summary of the report to the current flow run."""
     ledger = _read_ledger(root / EVALUATION / "ledger.csv")
     metrics = json.loads((root / EVALUATION / "metrics.json").read_text(encoding="utf-8"))
     details = json.loads((root / EVALUATION / "details.json").read_text(encoding="utf-8"))
@@ -26,11 +27,25 @@ def publish(root: Path) -> None:
         table=[{name: _short(value) for name, value in row.items()} for row in ledger],
         description="Every candidate on the validation set: what it gained, cost, and the decision",
     )
+    create_table_artifact(
+        key="findings",
+        table=_findings(root),
+        description="Ways in which the data may lie: what was found in them and between the parts",
+    )
     create_markdown_artifact(
         key="report",
         markdown=_summary(ledger, metrics, readings, root),
         description="The run's result; the whole report is artifacts/report/index.html",
     )
+
+
+def _findings(root: Path) -> list[dict[str, str]]:
+    """What `ingest` and `split` found, each with the stage that did."""
+    return [
+        {"stage": stage, **{name: _escaped(text) for name, text in finding.items()}}
+        for stage in FINDERS
+        for finding in json.loads((root / "artifacts" / stage / "findings.json").read_text("utf-8"))
+    ]
 
 
 def _read_ledger(path: Path) -> list[dict[str, str]]:

@@ -15,6 +15,8 @@ TEXTS = 5_000.0
 PIXELS = 1_900.0 * 28 * 28
 """Grey pixels a second through two convolutions of 32 filters: 1,900 pictures of 28x28, measured.
 Colours hardly matter: they are in the first layer alone."""
+FIT = 3.0
+"""Seconds that a fit takes besides its epochs: building and tracing the network."""
 LARGE_BATCH = 3_000
 """From so many training rows on, batches of 32 waste time on Python rather than arithmetic."""
 

@@ -48,7 +48,7 @@ class SplitParams(Section):
     """For `time`: distinct times left out before validation and before the holdout."""
     part: str | None
     """For `column`: the column with train, validation or test. Without rows for validation, they
-    are taken from train."""
+    are taken from train; without any for test, those for validation are."""
     near_copies: bool
     """Whether pictures that are nearly the same stay in one part, as copies do."""
     folds: int = Field(ge=0)
@@ -209,13 +209,18 @@ def _by_names(
             f"split.part: column {params.part or GIVEN!r} holds {error.args[0]!r}, which names no "
             f"part; known are {', '.join(partition.NAMES)}."
         ) from None
-    if (codes == VALIDATION).any():
-        return codes, []
-    inside = np.flatnonzero(codes == TRAIN)
-    # None of these are to be held out: it has been said which are.
-    codes[inside] = drawn(known.units[inside], params, 0)
     what = f"{params.part!r} names" if params.part else "the data came with"
-    return codes, [f"{what} no validation rows: taken from the training rows"]
+    notes = []
+    if not (codes == HOLDOUT).any() and (codes == VALIDATION).any():
+        # What no model has seen is worth most as a test.
+        codes[codes == VALIDATION] = HOLDOUT
+        notes.append(f"{what} no test rows: the validation rows are the holdout")
+    if not (codes == VALIDATION).any():
+        inside = np.flatnonzero(codes == TRAIN)
+        # None of these are to be held out: it has been said which are.
+        codes[inside] = drawn(known.units[inside], params, 0)
+        notes.append(f"{what} no validation rows: taken from the training rows")
+    return codes, notes
 
 
 def _folds(

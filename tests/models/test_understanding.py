@@ -212,8 +212,8 @@ def test_weights_go_by_their_name() -> None:
 @pytest.mark.parametrize(
     ("counts", "metric"),
     [
-        ({"a": 84, "b": 16}, "accuracy"),
-        ({"a": 86, "b": 14}, "balanced_accuracy"),
+        ({"a": 87, "b": 13}, "accuracy"),
+        ({"a": 89, "b": 11}, "balanced_accuracy"),
         (dict.fromkeys("abcdefghij", 10), "accuracy"),
         ({**dict.fromkeys("abcdefghi", 100), "j": 9}, "balanced_accuracy"),
     ],

@@ -425,6 +425,18 @@ def test_settings_that_contradict_each_other_are_refused(
         params(**settings)
 
 
+def test_parts_without_a_test_seal_what_they_have_for_validation() -> None:
+    given = examples(["a", "b"] * 50)
+    names = texts(*(["train"] * 70 + ["val"] * 30))
+    codes, notes = assigned(given, {GIVEN: names}, params(method="given"))
+    assert (codes == HOLDOUT).tolist() == (names == "val").tolist()
+    assert 5 < (codes == VALIDATION).sum() < 30
+    assert [note.split(":")[0] for note in notes] == [
+        "the data came with no test rows",
+        "the data came with no validation rows",
+    ]
+
+
 def test_a_table_too_large_for_memory_is_split_as_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

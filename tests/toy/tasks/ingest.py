@@ -3,7 +3,7 @@
 from pipeline.artifacts import Raw
 from pipeline.declaration import stage
 from pipeline.params import Section
-from tasks.parts import Text
+from tasks.parts import Looked
 
 
 class IngestParams(Section):
@@ -14,7 +14,7 @@ class IngestParams(Section):
 
 
 @stage()
-def ingest(out: Text, raw: Raw, params: IngestParams) -> None:
+def ingest(out: Looked, raw: Raw, params: IngestParams) -> None:
     """Read the source, if there is one."""
     raw = raw.data.path.read_text() if raw.data.path.name else "built in"
     out.write(f"{params.word}: {raw}")

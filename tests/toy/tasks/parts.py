@@ -21,6 +21,18 @@ class Text(Bundle):
 
 
 @dataclass(frozen=True)
+class Looked(Text):
+    """A text, and what was found in the data."""
+
+    findings: Json
+
+    def write(self, content: str) -> None:
+        """Write the text, and that nothing was found."""
+        super().write(content)
+        self.findings.write([])
+
+
+@dataclass(frozen=True)
 class Evaluated(Bundle):
     """What the doors publish."""
 

@@ -2,7 +2,7 @@
 
 from pipeline.declaration import stage
 from pipeline.params import Section
-from tasks.parts import Text
+from tasks.parts import Looked, Text
 
 
 class SplitParams(Section):
@@ -17,6 +17,6 @@ def caution(params: SplitParams) -> str | None:
 
 
 @stage(caution=caution)
-def split(out: Text, table: Text, params: SplitParams) -> None:
+def split(out: Looked, table: Text, params: SplitParams) -> None:
     """The toy split."""
     out.write(f"split {params.word} <{' '.join(x.read() for x in (table,))}>")
