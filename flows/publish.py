@@ -1,4 +1,5 @@
 """The results in Prefect's UI: tables of the ledger and of findings, and a summary of the report."""
+
 import csv
 import json
 from collections.abc import Mapping

@@ -637,7 +637,7 @@ def picture_folders(draw: st.DrawFn) -> Case:
             }
         else:
             copy = draw(st.sampled_from(sorted(files)))
-            files |= dict.fromkeys(list(files)[:draw(st.integers(1, 40))], files[copy])
+            files |= dict.fromkeys(list(files)[: draw(st.integers(1, 40))], files[copy])
     method = draw(
         st.sampled_from([{}, {}, {"method": "given"}, {"folds": 2}, {"near_copies": False}])
     )
@@ -706,101 +706,78 @@ def picture_arrays(draw: st.DrawFn) -> Case:
     count = 2 * PICTURES
     pictures: Any = np.stack([scene(place, 8, 8, 1)[..., 0] for place in range(count)])
     labels: Any = np.arange(count) % 2
-    kind = draw(
-        st.sampled_from(
-            [
-                "u1",
-                "u1",
-                "f4",
-                "f8",
-                "i8",
-                "?",
-                "f2",
-                "c8",
-                "U3",
-                "O",
-                "M8[s]",
-                "V4",
-                "S2",
-                "i1",
-                "u8",
-                "f4",
-            ]
-        )
-    )
-    pictures = pictures.astype(kind)
-    shape = draw(
-        st.sampled_from(
-            [
-                (count, 8, 8),
-                (count, 8, 8, 1),
-                (count, 64),
-                (count, 1, 8, 8),
-                (8, 8, count),
-                (count, 4, 4, 4),
-            ]
-            + [(count, 2, 32), (1, count, 8, 8), (count, 8, 8, 1, 1), (count // 2, 8, 8, 2)]
-        )
-    )
-    pictures = pictures.reshape(shape)
-    if pictures.dtype.kind == "f" and draw(st.booleans()):
-        value = draw(st.sampled_from([np.nan, np.inf, 1e30, 3e38, -1e38, 1e-40, 60000.0]))
-        with np.errstate(all="ignore"):
-            pictures.flat[draw(st.integers(0, pictures.size - 1))] = value
-    labels = draw(
-        st.sampled_from(
-            [
-                labels,
-                labels,
-                labels.astype("U5"),
-                labels.astype(float) + 0.5,
-                labels[:-3],
-                labels * 0,
-            ]
-            + [
-                labels[:, None],
-                np.eye(2)[labels],
-                labels.astype(object),
-                labels.astype("S3"),
-                labels > 0,
-            ]
-            + [
-                np.full(count, np.nan),
-                np.array(["a", ""] * PICTURES),
-                np.array([b"\xff", b"a"] * PICTURES),
-            ]
-            + [np.array(["\x1b[0m", "<b>"] * PICTURES), np.arange(count), np.array(1), np.array([])]
-        )
-    )
-    names = draw(
-        st.sampled_from(
-            [
-                ("images", "labels"),
-                ("x", "y"),
-                ("x_train", "y_train"),
-                ("a", "b"),
-                ("IMAGES", "Labels"),
-                ("x", "x_"),
-            ]
-        )
-    )
+    names = ("images", "labels")
+    how = draw(st.lists(st.integers(0, 5), min_size=1, max_size=2))
     with np.errstate(all="ignore"):
-        held = io.BytesIO()
-        more = {"x_test": pictures[:5], "y_test": labels[:5] if labels.ndim else labels}
-        extra = more if names[0] == "x_train" and draw(st.booleans()) else {}
-        np.savez(held, **{names[0]: pictures, names[1]: labels}, **extra)
+        if 0 in how:
+            pictures = pictures.astype(draw(st.sampled_from(KINDS)))
+        if 1 in how:
+            pictures = pictures.astype(draw(st.sampled_from(["f2", "f4", "f8"])))
+            value = draw(st.sampled_from([np.nan, np.inf, 1e30, 3e38, -1e38, 1e-40, 6e4, 300.0]))
+            pictures.flat[draw(st.integers(0, 600))] = value
+    if 2 in how:
+        pictures = pictures.reshape(draw(st.sampled_from(_shapes(count))))
+    if 3 in how:
+        labels = draw(st.sampled_from(_labels(labels)))
+    if 4 in how:
+        names = draw(st.sampled_from(NAMES))
+    held = io.BytesIO()
+    parts = {}
+    if names[0] == "x_train":
+        parts = {"x_test": pictures[:5], "y_test": labels[:5] if labels.ndim else labels}
+    np.savez(held, **{names[0]: pictures, names[1]: labels}, **parts)
     raw = held.getvalue()
-    how = draw(st.integers(0, 9))
-    if how < 3:
+    if 5 in how and draw(st.booleans()):
         raw = draw(spoiled(raw))
-    elif how == 3:
-        raw = _lying(
-            names, draw(st.sampled_from([(10**9, 1000, 1000), (-1, 8, 8), (count, 8, 9), ()]))
-        )
+    elif 5 in how:
+        lies = [(10**9, 1000, 1000), (-1, 8, 8), (count, 8, 9), (), (0, 8, 8)]
+        raw = _lying(names, draw(st.sampled_from(lies)))
     ingest = FOLDER | {"path": "data/set.npz"}
     ingest |= draw(st.sampled_from([{}, {}, {"size": [3, 5]}, {"channels": 3}, {"channels": 1}]))
-    method = draw(st.sampled_from([{}, {}, {"method": "given"}]))
+    method = {"method": "given"} if parts or draw(st.integers(0, 9)) == 0 else {}
     return Case({"data/set.npz": raw}, ingest, SPLIT | method)
+
+
+KINDS = [
+    "f4",
+    "f8",
+    "i8",
+    "?",
+    "f2",
+    "c8",
+    "U3",
+    "O",
+    "M8[s]",
+    "V4",
+    "S2",
+    "i1",
+    "u8",
+    "<u2",
+    ">f4",
+]
+NAMES = [
+    ("x", "y"),
+    ("x_train", "y_train"),
+    ("a", "b"),
+    ("IMAGES", "Labels"),
+    ("x", "x_"),
+    ("x", ""),
+]
+
+
+def _shapes(count: int) -> list[tuple[int, ...]]:
+    flat = [(count, 64), (8, 8, count), (count, 2, 32), (count // 2, 8, 16), (64 * count,)]
+    deep = [(count, 8, 8, 1), (count, 1, 8, 8), (count, 4, 4, 4), (count, 8, 4, 2)]
+    return [*flat, *deep, (1, count, 8, 8), (count, 8, 8, 1, 1)]
+
+
+def _labels(labels: Any) -> list[Any]:
+    count = len(labels)
+    odd = [labels.astype("U5"), labels.astype(float), labels + 0.5, labels[:-3], labels * 0]
+    odd += [labels[:, None], np.eye(2)[labels], labels.astype(object), labels.astype("S3")]
+    odd += [labels > 0, np.full(count, np.nan), np.array(["a", ""] * PICTURES), np.arange(count)]
+    odd += [np.array([b"\xff", b"a"] * PICTURES), np.array(["\x1b[0m", "<b>"] * PICTURES)]
+    return [*odd, np.array(1), np.array([]), np.where(np.arange(count), labels, 7), -labels]
 
 
 def _lying(names: tuple[str, str], shape: tuple[int, ...]) -> bytes:
