@@ -8,7 +8,9 @@ from flows.placing import arriving
 from flows.setting import Values, write_params
 from flows.wishes import Wishes
 from models import expectations, presets
-from pipeline.params_file import read_raw
+from pipeline.artifacts import Raw, Source
+from pipeline.graph import sections, trace
+from pipeline.params_file import load, read_raw
 from pipeline.project import EXPECTED, open_project
 
 
@@ -19,7 +21,7 @@ def init(wishes: Wishes, stand: Path) -> None:
     What lies outside data/ is copied there. Nothing is changed where the data cannot be learned
     from: InputError is raised first.
     """
-    raw = read_raw()
+    raw = _params()
     with arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival:
         decision = decide(arrival, wishes, raw)
         expected = expectations.learn(decision.read.blocks(), decision.read.schema)
@@ -37,6 +39,15 @@ def init(wishes: Wishes, stand: Path) -> None:
     for hint in decision.hints:
         print(f"hint: {hint}")
     print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
+
+
+def _params() -> dict[str, Any]:
+    """params.yaml as it is, which has to be sound before it is changed."""
+    from flows.training import training
+
+    nothing = Source(Path())
+    load(sections(trace(training, Raw(nothing, nothing))))
+    return read_raw()
 
 
 def _merged(values: Values, sized: Values) -> Values:
