@@ -60,7 +60,7 @@ def read_raw_data() -> Raw:
     path = ingest.get("path") if isinstance(ingest, dict) else None
     if path is None:
         return Raw(Source(Path()), Source(Path()))
-    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
+    if not isinstance(path, str) or not _below_data(Path(path)):
         raise InputError(
             f"{PARAMS}: ingest.path: {path!r} was given; it must lie below data/.\n"
             "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
@@ -71,6 +71,10 @@ def read_raw_data() -> Raw:
             f"Restore it with: git checkout -- {EXPECTED}, or learn it anew with ./fettle init."
         )
     return Raw(Source(Path(path)), Source(EXPECTED))
+
+
+def _below_data(path: Path) -> bool:
+    return len(path.parts) > 1 and path.parts[0] == EXPECTED.parts[0] and ".." not in path.parts
 
 
 @cache

@@ -204,10 +204,14 @@ def _by_names(
 ) -> tuple[partition.Codes, list[str]]:
     try:
         codes = partition.by_names(names)
-    except KeyError as error:
+    except KeyError:
+        texts = [str(name) for name in names.tolist()]
+        wrong = next(
+            place for place, text in enumerate(texts) if text.strip().lower() not in partition.NAMES
+        )
         raise InputError(
-            f"split.part: column {params.part or GIVEN!r} holds {error.args[0]!r}, which names no "
-            f"part; known are {', '.join(partition.NAMES)}."
+            f"split.part: column {params.part or GIVEN!r}, row {known.examples.rows[wrong] + 1}: "
+            f"{texts[wrong]!r}, which names no part; known are {', '.join(partition.NAMES)}."
         ) from None
     what = f"{params.part!r} names" if params.part else "the data came with"
     notes = []
