@@ -1,6 +1,5 @@
 """`fettle data`: a page about the data, for a terminal of 100 columns, with or without colours."""
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from models import portrait
 from models.examples import GIVEN, PICTURE, Examples, Schema, Texts
 from pipeline.errors import InputError
-from pipeline.params_file import read_raw
+from pipeline.params_file import checked, load_some
 
 if TYPE_CHECKING:
     from models.findings import Finding
@@ -44,11 +43,12 @@ def page(path: Path | None) -> Iterator[str]:
     """The page, line by line."""
     from tasks.ingest import IngestParams
 
-    section = read_raw()["ingest"]
+    params = load_some({"ingest": IngestParams})["ingest"]
+    assert isinstance(params, IngestParams)
     if path is None:
-        params = IngestParams.model_validate_json(json.dumps(section))
         yield from _with_target(Path(params.path or ""), params)
         return
+    section = params.model_dump()
     suiting = _for(path, section)
     if suiting is None:
         yield from _without_target(path, section)
@@ -77,7 +77,7 @@ def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
             "weight": None,
             "picture": None,
         }
-        return IngestParams.model_validate_json(json.dumps(section | picture))
+        return checked("ingest", IngestParams, section | picture)
     from models.tables import read_table
 
     columns = set(read_table(path).columns)
@@ -86,7 +86,7 @@ def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
         named.add(section["weight"])
     if section["kind"] != "table" or not named <= columns:
         return None
-    return IngestParams.model_validate_json(json.dumps(section | {"path": str(path)}))
+    return checked("ingest", IngestParams, section | {"path": str(path)})
 
 
 def _require_label(path: Path, label: str) -> None:

@@ -4,7 +4,6 @@ Told by the user, else guessed (`models.understanding`); then tried: nothing is 
 data cannot be read with.
 """
 
-import json
 import re
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ from models import understanding
 from models.examples import GIVEN
 from models.understanding import Candidate, Goal
 from pipeline.errors import InputError
+from pipeline.params_file import checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -477,7 +477,7 @@ def _look(arrival: Arrival, raw: dict[str, Any], values: Values) -> "tuple[Read,
     from tasks.ingest import IngestParams, read_examples_file
 
     section = raw["ingest"] | values["ingest"]
-    params = IngestParams.model_validate_json(json.dumps(section))
+    params = checked("ingest", IngestParams, section)
     read = read_examples_file(arrival.source, params)
     return read, [*findings.look(read.examples, read.schema), *read.findings]
 

@@ -8,7 +8,9 @@ from flows.placing import arriving
 from flows.setting import Values, write_params
 from flows.wishes import Wishes
 from models import expectations, presets
-from pipeline.params_file import read_raw
+from pipeline.artifacts import Raw, Source
+from pipeline.graph import sections, trace
+from pipeline.params_file import load, read_raw
 from pipeline.project import EXPECTED, open_project
 
 
@@ -19,7 +21,7 @@ def init(wishes: Wishes, stand: Path) -> None:
     What lies outside data/ is copied there. Nothing is changed where the data cannot be learned
     from: InputError is raised first.
     """
-    raw = read_raw()
+    raw = _params()
     with arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival:
         decision = decide(arrival, wishes, raw)
         expected = expectations.learn(decision.read.blocks(), decision.read.schema)
@@ -39,6 +41,15 @@ def init(wishes: Wishes, stand: Path) -> None:
     print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
 
 
+def _params() -> dict[str, Any]:
+    """params.yaml as it is, which has to be sound before it is changed."""
+    from flows.training import training
+
+    nothing = Source(Path())
+    load(sections(trace(training, Raw(nothing, nothing))))
+    return read_raw()
+
+
 def _merged(values: Values, sized: Values) -> Values:
     return {
         section: values.get(section, {}) | sized.get(section, {})
@@ -53,13 +64,20 @@ def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
-    return rows, presets.seconds(rows, pixels(decision), texts)
+    wide = max(raw["search"]["width"]) >= presets.WIDE
+    return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=wide)
 
 
 def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     rows, seconds = _epoch(decision, raw)
     preset = presets.preset(seconds)
     sized = presets.sized(preset, rows, raw)
+    if decision.read.schema.kind == "table":
+        kinds = {column.type for column in decision.read.schema.columns}
+        wide = preset.name == "small" and "text" not in kinds
+        quantities = decision.read.schema.task == "regression"
+        numbers = presets.for_numbers(rows, wide=wide, quantities=quantities)
+        sized = _merged(sized, numbers if "numeric" in kinds else {})
     changed = [
         f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
         for section, keys in sized.items()

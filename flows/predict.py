@@ -1,6 +1,5 @@
 """`fettle predict`: the chosen model's predictions for new examples, as CSV."""
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +18,12 @@ from models.target import Target
 from models.threshold import Decision
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
-from pipeline.params_file import read_raw
+from pipeline.params_file import load_some
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tasks.ingest import IngestParams
 
 CHOSEN = Path("artifacts/evaluate/chosen")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,35 +45,41 @@ def predict(path: Path, out: Path | None) -> None:
     if not chosen.model.is_file():
         raise InputError("No model is chosen yet. Make one with: ./fettle run")
     schema, target, decision = chosen.schema(), chosen.target(), chosen.decision()
-    params = read_raw()
-    new = read_arrivals(path, schema, target, _reading(params["ingest"]))
+    ingest, objective, bootstrap = _params()
+    new = read_arrivals(path, schema, target, _reading(ingest))
     for note in new.notes:
         print(note, file=sys.stderr)
-    measures = _measures(target, params["objective"]) if new.known is not None else []
+    measures = _measures(target, objective) if new.known is not None else []
     predictions = _predictions(chosen.model, new, target)
     _write(_table(new, predictions, target, decision), out)
     if new.known is not None and len(new.known.places):
-        bootstrap = _bootstrap(params["evaluate"])
         for line in figures(new, predictions, target, decision, measures, bootstrap):
             print(line, file=sys.stderr)
 
 
-def _reading(section: dict[str, Any]) -> Reading:
-    missing = Missing(tuple(section["missing"]), section["missing_in"])
-    return Reading(tuple(section["target"]), missing, section["picture"])
+def _params() -> "tuple[IngestParams, Objective, Bootstrap]":
+    """What params.yaml says of raw data and of figures; raises InputError."""
+    from tasks.evaluate import EvaluateParams
+    from tasks.ingest import IngestParams
+
+    types = {"ingest": IngestParams, "objective": Objective, "evaluate": EvaluateParams}
+    params = load_some(types)
+    ingest, objective, evaluate = (params[name] for name in types)
+    assert isinstance(ingest, IngestParams)
+    assert isinstance(objective, Objective)
+    assert isinstance(evaluate, EvaluateParams)
+    return ingest, objective, Bootstrap(evaluate.replicates, evaluate.level, evaluate.seed)
 
 
-def _measures(target: Target, section: dict[str, Any]) -> list[Measure]:
+def _reading(params: "IngestParams") -> Reading:
+    return Reading(params.target, Missing(params.missing, params.missing_in), params.picture)
+
+
+def _measures(target: Target, objective: Objective) -> list[Measure]:
     """The task's plainest figure, and the objective where that is another one."""
-    # Through JSON, as params.yaml is checked.
-    objective = Objective.model_validate_json(json.dumps(section))
     plain = "rmse" if target.task == "regression" else "accuracy"
     names = dict.fromkeys([plain, objective.metric])
     return [objective.model_copy(update={"metric": name}).metric_for(target) for name in names]
-
-
-def _bootstrap(section: dict[str, Any]) -> Bootstrap:
-    return Bootstrap(section["replicates"], section["level"], section["seed"])
 
 
 def _predictions(model: Path, new: Arrivals, target: Target) -> npt.NDArray[np.float32]:

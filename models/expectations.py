@@ -40,6 +40,7 @@ from models.expected import (
 )
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
+from pipeline.yaml_file import LETTERS, read_yaml
 
 MARGIN = 0.5
 """How far numbers may lie beyond those seen, in widths of their range."""
@@ -181,16 +182,9 @@ def _type_first(row: dict[str, Any]) -> dict[str, Any]:
 
 def read(path: Path) -> Expectations | None:
     """What the file says, None where there is none; raises InputError for a wrong key or value."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     if not path.is_file():
         return None
-    try:
-        content = YAML(typ="safe", pure=True).load(path)
-    except (YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: this is not valid YAML: {said}.") from None
+    content = read_yaml(path)
     try:
         # Through JSON, as params.yaml: strict JSON takes a list for a tuple.
         return Expectations.model_validate_json(json.dumps(content, default=str))
@@ -248,14 +242,14 @@ def _at_most(lines: list[str]) -> list[str]:
 
 
 def _told(problem: Any, path: Path) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    key = ".".join(str(part) for part in problem["loc"])[:LETTERS] or "the file"
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: there is no such key here."
     if problem["type"] == "missing":
         return f"{path}: {key}: is missing, and has no default."
     message = problem["msg"].removeprefix("Value error, ")
     given = json.dumps(problem["input"], ensure_ascii=False, default=str)
-    return f"{path}: {key}: {given[:200]} was given; {message[:1].lower()}{message[1:]}."
+    return f"{path}: {key}: {given[:LETTERS]} was given; {message[:1].lower()}{message[1:]}."
 
 
 def _expected(column: Column, seen: _Seen) -> Numeric | Categorical | Other:

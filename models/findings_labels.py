@@ -44,7 +44,10 @@ def look(examples: Examples, schema: Schema) -> list[Finding]:
     if len(names) < 2:
         return []
     looked = examples.take(places)
-    fold = folds.deal(content_keys(looked), codes, FOLDS, seed=0).fold
+    keys = content_keys(looked)
+    if len(np.unique(keys)) < FOLDS:
+        return []
+    fold = folds.deal(keys, codes, FOLDS, seed=0).fold
     chances = quick_models.probabilities(looked, schema, codes.astype(np.int64), fold)
     guessed, doubt = suspects(chances, codes)
     if len(doubt) < FEWEST:

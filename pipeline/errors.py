@@ -4,6 +4,9 @@ import errno
 from collections.abc import Iterator
 from enum import IntEnum
 
+LETTERS = 1_000
+"""Of a line of a message, at the most."""
+
 
 class ExitCode(IntEnum):
     """What the process exit status says, for scripts and schedulers."""
@@ -28,6 +31,14 @@ class FettleError(Exception):
 
     exit_code = ExitCode.FAILED
 
+    def __str__(self) -> str:
+        """The message, in which what a terminal would obey or cannot show is written out.
+
+        Names and cells come from the data: an escape sequence among them is shown, not run, and a
+        text of a book's length is cut.
+        """
+        return "\n".join(_cut(_shown(line)) for line in super().__str__().split("\n"))
+
 
 class InputError(FettleError):
     """The data or the parameters cannot be used as they are."""
@@ -39,6 +50,18 @@ class EnvironmentFault(FettleError):
     """The machine, a lock, a disk or a server stands in the way; the input is fine."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+
+def _shown(line: str) -> str:
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line
+    )
+
+
+def _cut(line: str) -> str:
+    """Without its middle, where it is too long to be read."""
+    half = LETTERS // 2
+    return line if len(line) <= LETTERS else f"{line[:half]} … {line[-half:]}"
 
 
 def as_fault(error: BaseException) -> FettleError | None:

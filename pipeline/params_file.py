@@ -5,18 +5,22 @@ What is wrong is said by file, key, what was given and what is allowed.
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, create_model
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from pipeline.errors import InputError
 from pipeline.params import Section
+from pipeline.yaml_file import LETTERS, read_yaml
 
 PARAMS = Path("params.yaml")
+SHOWN = 10
+"""Wrong keys told at the most."""
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class RunParams(Section):
@@ -53,21 +57,12 @@ class Params(Mapping[str, Section]):
 
 def read_raw(path: Path = PARAMS) -> dict[str, Any]:
     """The file's plain content; raises InputError where it is missing or no YAML mapping."""
-    # Like DVC's own parser: YAML 1.2, where 1e-3 is a number.
     try:
-        content = YAML(typ="safe", pure=True).load(path)
+        content = read_yaml(path)
     except FileNotFoundError:
         raise InputError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(
-            f"{path}{where}: this is not valid YAML: {error.problem or error.context}."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} must hold one section per stage; it holds {content!r}.")
+        raise InputError(f"{path} must hold one section per stage; it holds {_short(content)}.")
     return content
 
 
@@ -76,42 +71,56 @@ def load(types: Mapping[str, type[Section]], path: Path = PARAMS) -> Params:
 
     Raises InputError that names each wrong key, what was given and what is allowed.
     """
+    return _checked(read_raw(path), {"run": RunParams, **types}, path)
+
+
+def load_some(types: Mapping[str, type[Section]], path: Path = PARAMS) -> Params:
+    """The same of these sections alone, whatever else the file holds."""
     raw = read_raw(path)
-    fields: dict[str, Any] = {
-        name: (section, ...) for name, section in {"run": RunParams, **types}.items()
-    }
+    return _checked({name: raw[name] for name in types if name in raw}, types, path)
+
+
+def checked(name: str, kind: type[SectionT], content: Any, path: Path = PARAMS) -> SectionT:
+    """A section that is `content`, rather than what the file says; raises InputError as `load`."""
+    section = _checked({name: content}, {name: kind}, path)[name]
+    assert isinstance(section, kind)
+    return section
+
+
+def _checked(raw: Mapping[str, Any], types: Mapping[str, type[Section]], path: Path) -> Params:
+    fields: dict[str, Any] = {name: (section, ...) for name, section in types.items()}
     whole = create_model("Params", __base__=Section, **fields)
     try:
         # Through JSON, since strict JSON takes a list for a tuple and a text for a literal.
-        checked = whole.model_validate_json(json.dumps(raw, default=str))
+        found = whole.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        raise InputError(_explain(error, fields, types, path)) from None
-    return Params({name: getattr(checked, name) for name in fields})
+        raise InputError(_explain(error, types, path)) from None
+    return Params({name: getattr(found, name) for name in fields})
 
 
-def _explain(
-    error: ValidationError, sections: Sequence[str] | Mapping[str, Any], types: Any, path: Path
-) -> str:
-    lines = []
-    for problem in error.errors():
-        location = [str(part) for part in problem["loc"]]
-        key = ".".join(location)
-        if problem["type"] == "extra_forbidden":
-            known = (
-                list(sections)
-                if len(location) == 1
-                else list(types[location[0]].model_fields)
-                if len(location) == 2 and location[0] in types
-                else list(RunParams.model_fields)
-            )
-            near = difflib.get_close_matches(location[-1], known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}."
-            lines.append(f"{path}: {key}: there is no such key; {hint}")
-        elif problem["type"] == "missing":
-            lines.append(f"{path}: {key}: is missing, and has no default.")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            given = json.dumps(problem["input"], ensure_ascii=False, default=str)
-            lines.append(f"{path}: {key}: {given[:200]} was given; {message}.")
-    return "\n".join(lines)
+def _explain(error: ValidationError, types: Mapping[str, type[Section]], path: Path) -> str:
+    problems = error.errors()
+    lines = [_told(problem, types, path) for problem in problems[:SHOWN]]
+    rest = len(problems) - SHOWN
+    return "\n".join([*lines, *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _told(problem: Any, types: Mapping[str, type[Section]], path: Path) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)[:LETTERS] or "the file"
+    if problem["type"] == "extra_forbidden":
+        known = list(types) if len(location) == 1 else list(types[location[0]].model_fields)
+        near = difflib.get_close_matches(location[-1][:LETTERS], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}."
+        return f"{path}: {key}: there is no such key; {hint}"
+    if problem["type"] == "missing":
+        return f"{path}: {key}: is missing, and has no default."
+    message = problem["msg"].removeprefix("Value error, ")[: 2 * LETTERS]
+    message = message[:1].lower() + message[1:]
+    return f"{path}: {key}: {_short(problem['input'])} was given; {message}."
+
+
+def _short(value: Any) -> str:
+    """A value as YAML would have it in one line, if need be without its end."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LETTERS else text[:LETTERS] + "…"

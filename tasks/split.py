@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import balance, findings, findings_parts, folding, folds, partition
-from models.examples import GIVEN, Development, Holdout, Schema, Table
+from models.examples import GIVEN, Development, Holdout, Scaling, Schema, Table
 from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
 from models.target import Transform
 from pipeline.artifacts import Bundle, Json
@@ -60,6 +60,9 @@ class SplitParams(Section):
     so that every class has the same sum."""
     transform: Transform
     """Of a regression's targets: what the networks are trained on."""
+    scaling: Scaling
+    """How networks see a table's numbers, learned on training rows: `standard`, mean 0 and standard
+    deviation 1; `quantile`, the normal scores of their ranks, which long tails ask for."""
     allow: tuple[str, ...]
     """Names of findings that would stop the run, and are not to."""
     seed: int = Field(ge=0)
@@ -270,7 +273,7 @@ def _write(
                 if len(places):
                     writer.append(examples.take(places))
             begin = own.stop
-    out.development.learn(params.transform, balanced=params.balance == "weights")
+    out.development.learn(params.transform, params.scaling, balanced=params.balance == "weights")
 
 
 def _summary(parts: Mapping[str, npt.NDArray[Any]], schema: Schema) -> dict[str, Any]:

@@ -207,3 +207,13 @@ def test_a_sample_is_even_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Examples({"x": rows}, rows, rows)
     assert portrait.sample(known).rows.tolist() == [0, 25, 50, 75, 100]
     assert portrait.sample(known.take(np.arange(5))).rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_wrong_params_are_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / PARAMS).read_text()
+    (project / PARAMS).write_text(text.replace("kind: pictures", "kind: picture"))
+    assert flows.main.main(["data"]) == 3
+    assert "params.yaml: ingest.kind: " in capsys.readouterr().err
+    (project / PARAMS).write_text("ingest: 5")
+    assert flows.main.main(["data"]) == 3
+    assert "params.yaml: ingest: 5 was given" in capsys.readouterr().err

@@ -17,8 +17,11 @@ from pipeline.errors import InputError
 
 PARAMS = """
 objective: {metric: METRIC, positive: null, precision: 0.9, quantile: 0.5}
-ingest: {target: [y], missing: ["?"], missing_in: {}, picture: null}
-evaluate: {replicates: 200, level: 0.9, seed: 1}
+ingest:
+  {path: data/t.csv, kind: table, task: classification, target: [y], ignore: [], types: {},
+  missing: ["?"], missing_in: {}, weight: null, size: null, channels: null, picture: null,
+  allow: []}
+evaluate: {replicates: 200, level: 0.9, seed: 1, tolerance: 0.01, bins: 10, threshold: half}
 """
 
 
@@ -164,3 +167,25 @@ def test_formulas_are_made_harmless(value: Any, written: Any) -> None:
 def test_without_a_chosen_model_there_is_nothing_to_predict() -> None:
     with pytest.raises(InputError, match="No model is chosen yet"):
         predict.predict(Path("new.csv"), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: accuracy", "metric: acuracy", "params.yaml: objective.metric: "),
+        ("objective:", "objectives:", "params.yaml: objective: is missing"),
+        ("level: 0.9", "level: 9", "params.yaml: evaluate.level: 9"),
+        ("target: [y]", "target: y", "params.yaml: ingest.target: "),
+    ],
+)
+def test_wrong_params_are_told(
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
+) -> None:
+    chosen(("a", "b"), "classification")
+    assert old in PARAMS.replace("METRIC", "accuracy")
+    monkeypatch.setattr(
+        "tests.flows.test_predict.PARAMS", PARAMS.replace("METRIC", "accuracy").replace(old, new)
+    )
+    with pytest.raises(InputError, match=message):
+        run(monkeypatch, "x,y\n1,a\n", [[0.8, 0.2]], "accuracy")
+    assert not Path("out.csv").exists()

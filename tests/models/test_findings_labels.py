@@ -75,6 +75,11 @@ def test_the_thresholds_are_those_of_confident_learning() -> None:
     assert suspects(chances, codes)[1].tolist() == [5, 3]
 
 
+def test_examples_that_are_all_alike_are_no_ground_for_doubt() -> None:
+    assert not findings_labels.look(*table(TRUE, {"x": [1.0] * ROWS}))
+    assert not findings_labels.look(*pictures(np.ones((ROWS, 4, 4, 1), dtype=np.uint8), TRUE))
+
+
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
 def test_other_tasks_have_no_classes_to_doubt(task: str) -> None:
     targets = np.float32(TRUE == "high")

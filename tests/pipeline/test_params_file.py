@@ -7,7 +7,7 @@ from pydantic import Field
 
 from pipeline.errors import InputError
 from pipeline.params import Section
-from pipeline.params_file import load
+from pipeline.params_file import checked, load, load_some
 
 
 class Oven(Section):
@@ -64,3 +64,74 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
 def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="git checkout"):
         load({"oven": Oven}, tmp_path / "params.yaml")
+
+
+def refused(tmp_path: Path, content: bytes) -> str:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load({"oven": Oven}, path)
+    assert "params.yaml" in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "this is not valid YAML"),
+        (GOOD.encode("utf-16"), "oven"),
+        (GOOD.encode("utf-32"), "Save it as UTF-8 text"),
+        (b"run: \0", "Save it as UTF-8 text"),
+        (b"run: &it [*it]", "holds a value that cannot be read"),
+        (b"run: {? [1] : 2}", "holds a value that cannot be read"),
+        (b"run: " + b"[" * 5000, "holds a value that cannot be read"),
+        (b"run: !!int abc", "holds a value that cannot be read"),
+        (b"run: !!float abc", "holds a value that cannot be read"),
+        (b"run: 2020-13-45", "holds a value that cannot be read"),
+        (b"run: " + b"9" * 5000, "holds a value that cannot be read"),
+        (b"run: !!python/object:os.system {}", "not valid YAML"),
+        (b"", "must hold one section per stage; it holds null"),
+        (b"- 1", "it holds [1]"),
+    ],
+)
+def test_what_is_no_yaml_or_no_value_is_said(tmp_path: Path, content: bytes, message: str) -> None:
+    if message == "oven":
+        (tmp_path / "params.yaml").write_bytes(content)
+        assert load({"oven": Oven}, tmp_path / "params.yaml")["oven"]
+    else:
+        assert message in refused(tmp_path, content)
+
+
+def test_of_many_wrong_keys_the_first_are_told(tmp_path: Path) -> None:
+    wrong = ", ".join(f"k{place}: 1" for place in range(40))
+    told = refused(tmp_path, f"{GOOD}more: {{{wrong}}}\n{wrong.replace(', ', chr(10))}".encode())
+    assert len(told.splitlines()) == 11
+    assert told.endswith("and 31 more")
+
+
+def test_long_values_and_keys_are_cut(tmp_path: Path) -> None:
+    told = refused(tmp_path, GOOD.replace("1e-3", "x" * 5000).encode())
+    assert len(told) < 500
+    told = refused(tmp_path, (GOOD + "y" * 900 + ": 1").encode())
+    assert len(told) < 500
+
+
+def test_control_characters_are_written_out(tmp_path: Path) -> None:
+    told = refused(tmp_path, GOOD.replace("oven:", '"\\e[31m\\u2028":').encode())
+    assert r"\x1b[31m\u2028" in told
+    assert told.isprintable() or "\n" in told
+
+
+def test_sections_can_be_read_alone(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD + "other: 5\n")
+    assert load_some({"oven": Oven}, path)["oven"] == Oven(heat=0.001, shelves=(1, 2))
+    path.write_text("other: 5\n")
+    with pytest.raises(InputError, match="oven: is missing"):
+        load_some({"oven": Oven}, path)
+
+
+def test_a_section_made_from_several_sources_is_checked(tmp_path: Path) -> None:
+    assert checked("oven", Oven, {"heat": 1.0, "shelves": [1]}).shelves == (1,)
+    with pytest.raises(InputError, match=r"params\.yaml: oven\.heat: 0 was given"):
+        checked("oven", Oven, {"heat": 0, "shelves": [1]})
