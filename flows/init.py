@@ -72,12 +72,13 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     rows, seconds = _epoch(decision, raw)
     preset = presets.preset(seconds)
     sized = presets.sized(preset, rows, raw)
-    if decision.read.schema.kind == "table":
-        kinds = {column.type for column in decision.read.schema.columns}
+    kinds = {column.type for column in decision.read.schema.columns}
+    if "numeric" in kinds:
         wide = preset.name == "small" and "text" not in kinds
         quantities = decision.read.schema.task == "regression"
-        numbers = presets.for_numbers(rows, wide=wide, quantities=quantities)
-        sized = _merged(sized, numbers if "numeric" in kinds else {})
+        sized = _merged(sized, presets.for_numbers(rows, wide=wide, quantities=quantities))
+    scaling = presets.scaling(numbers="numeric" in kinds, method=decision.values["split"]["method"])
+    sized = _merged(sized, {"split": {"scaling": scaling}})
     changed = [
         f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
         for section, keys in sized.items()

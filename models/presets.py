@@ -120,23 +120,30 @@ def sized(preset: Preset, rows: float, content: Mapping[str, Any]) -> dict[str, 
 def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[str, dict[str, Any]]:
     """What suits a table with numbers and so many training rows, by section and key.
 
-    Numbers are scored by rank: long tails are the rule. `wide`: from some thousand rows on also
-    wider networks, trained for longer, which cost little. Measured on California housing
+    `wide`: from some thousand rows on wider networks, trained for longer, cost little. Measured on California housing
     (12,476 training rows, root mean squared error on validation in units of 100,000): width 32 and
     depth 2 for 20 epochs 0.569, width 256 and depth 3 for 47 epochs 0.508; with numbers scored by
     rank 0.492, and with dropout 0.1 as well 0.486; with batch normalisation on top 0.516.
     """
-    changes: dict[str, dict[str, Any]] = {"split": {"scaling": "quantile"}}
-    if wide and rows >= LARGE_BATCH:
-        changes |= {
-            "baseline": {"width": 128, "epochs": 30},
-            "search": {"width": [64, 128, 256], "depth": [2, 3, 4], "epochs": 30, "patience": 5},
-            "regularize": {"dropout": 0.1, "l2": 1e-5, "epochs": 80, "patience": 10},
-            "distill": {"width": 32},
-        }
-        if quantities:
-            changes["regularize"]["batch_norm"] = False
-    return changes
+    if not wide or rows < LARGE_BATCH:
+        return {}
+    plain = {"batch_norm": False} if quantities else {}
+    return {
+        "baseline": {"width": 128, "epochs": 30},
+        "search": {"width": [64, 128, 256], "depth": [2, 3, 4], "epochs": 30, "patience": 5},
+        "regularize": {"dropout": 0.1, "l2": 1e-5, "epochs": 80, "patience": 10, **plain},
+        "distill": {"width": 32},
+    }
+
+
+def scaling(*, numbers: bool, method: str) -> str:
+    """How networks see a table's numbers, by the method of the split.
+
+    By rank, as long tails are the rule; but ranks cannot tell what lies beyond the training rows,
+    where later times lie. Measured on cars by model year: 5.6 miles a gallon with standard scaling,
+    8.2 with ranks, root mean squared errors on the holdout.
+    """
+    return "quantile" if numbers and method != "time" else "standard"
 
 
 def _batches(rows: float) -> list[tuple[str, str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from models import understanding
 from models.column_facts import Facts, facts, tokens
-from models.presets import PRESETS, WIDE, for_numbers, preset, seconds, sized
+from models.presets import PRESETS, WIDE, for_numbers, preset, scaling, seconds, sized
 from models.table_cells import Missing, read_cells
 from models.table_types import Type, types_of
 from models.tables import read_table
@@ -254,9 +254,10 @@ def test_presets_cap_and_never_raise() -> None:
 
 
 def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_them() -> None:
-    ranks = {"split": {"scaling": "quantile"}}
-    assert for_numbers(1_000, wide=True, quantities=True) == ranks
-    assert for_numbers(20_000, wide=False, quantities=True) == ranks
+    assert not for_numbers(1_000, wide=True, quantities=True)
+    assert not for_numbers(20_000, wide=False, quantities=True)
+    assert scaling(numbers=True, method="stratified") == "quantile"
+    assert scaling(numbers=True, method="time") == scaling(numbers=False, method="given")
     classes, quantities = (
         for_numbers(20_000, wide=True, quantities=told) for told in (False, True)
     )
