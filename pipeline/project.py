@@ -48,6 +48,8 @@ def open_project() -> Project:
     return Project(root, code, trace(training, raw))
 
 
+LISTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".gz", ".parquet", ".feather", ".arrow")
+"""Endings of a list of pictures; a folder of pictures may have a point in its name."""
 EXPECTED = Path("data/schema.yaml")
 """What the user's own data must look like; written by `fettle init`."""
 
@@ -77,7 +79,7 @@ def read_raw_data() -> Raw:
 def _tracked(path: Path, ingest: Any) -> Path:
     """What changes when the data do: the file or folder itself, and of a list of pictures the
     folder that holds the list and them."""
-    is_list = ingest.get("kind") == "pictures" and path.suffix not in ("", ".npz")
+    is_list = ingest.get("kind") == "pictures" and path.suffix.lower() in LISTS
     return path.parent if is_list and path.parent != EXPECTED.parent else path
 
 

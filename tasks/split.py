@@ -127,6 +127,8 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     require_task(schema, params)
     known, large = read(table, params)
     codes, notes = assign(known, params)
+    if large and schema.kind == "pictures" and params.near_copies:
+        notes.append("too many pictures to look for near copies: only copies are in one part")
     require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
     told = [known.part(at, table if large else None) for at in places]

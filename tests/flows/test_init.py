@@ -460,6 +460,12 @@ def test_init_sets_everything_and_says_so(
     assert Path("data/shop.csv").read_bytes() == path.read_bytes()
 
 
+def test_a_password_is_not_said_again() -> None:
+    told = wishes("postgresql://ann:secret@db.example/shop", query="SELECT 1")
+    assert "secret" not in told.again()
+    assert "postgresql://ann:***@db.example/shop" in told.again()
+
+
 def test_what_was_told_of_columns_is_kept_for_the_same_data_only(
     alone: Path, tmp_path: Path
 ) -> None:
