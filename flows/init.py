@@ -64,13 +64,21 @@ def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
-    return rows, presets.seconds(rows, pixels(decision), texts)
+    wide = max(raw["search"]["width"]) >= presets.WIDE
+    return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=wide)
 
 
 def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     rows, seconds = _epoch(decision, raw)
     preset = presets.preset(seconds)
     sized = presets.sized(preset, rows, raw)
+    kinds = {column.type for column in decision.read.schema.columns}
+    if "numeric" in kinds:
+        wide = preset.name == "small" and "text" not in kinds
+        quantities = decision.read.schema.task == "regression"
+        sized = _merged(sized, presets.for_numbers(rows, wide=wide, quantities=quantities))
+    scaling = presets.scaling(numbers="numeric" in kinds, method=decision.values["split"]["method"])
+    sized = _merged(sized, {"split": {"scaling": scaling}})
     changed = [
         f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
         for section, keys in sized.items()

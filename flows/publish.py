@@ -1,4 +1,4 @@
-"""The results in Prefect's UI: tables of the ledger and of findings, and a summary of the report."""
+"""The results in Prefect's UI: ledger and findings as tables, a summary of the report."""
 
 import csv
 import json

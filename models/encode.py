@@ -6,7 +6,7 @@ words of texts are counted by the operations that the model has.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,9 +17,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from models import layers, text_layers
-from models.examples import PICTURE, Examples, Schema
+from models.examples import PICTURE, Examples, Scaling, Schema
 from models.layout import Layout, TextLayout
+from models.quantiles import normal_scores
 
+RANKED = 100_000
+"""Rows of which quantiles are taken, at the most or a few more."""
 CATEGORIES = 64
 """Categories of a column that get a place of their own; rarer ones share the unknown's."""
 VOCABULARY = 10_000
@@ -45,6 +48,10 @@ class Numeric:
     mean: float
     scale: float
     missing: bool
+    knots: tuple[float, ...] = ()
+    """Where numbers are scored by rank: see `models.quantiles.normal_scores`; mean and scale are
+    then those of normal scores, 0 and 1."""
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,28 @@ class Statistics:
         return Layout(len(self.numeric) + marks + places + cycles, self.texts)
 
 
-def learn(train: Examples, schema: Schema) -> Statistics:
+def learn(train: Examples, schema: Schema, scaling: Scaling = "standard") -> Statistics:
     """The statistics of the training examples, and of no others."""
-    return learn_blocks(lambda: [train], schema)
+    return learn_blocks(lambda: [train], schema, scaling)
 
 
-def learn_blocks(read: Callable[[], Iterable[Examples]], schema: Schema) -> Statistics:
+def learn_blocks(
+    read: Callable[[], Iterable[Examples]], schema: Schema, scaling: Scaling
+) -> Statistics:
     """The same of examples that come a block at a time; `read` begins anew at each call.
 
-    They are read twice, so that standard deviations are taken about the mean.
+    They are read twice, so that standard deviations are taken about the mean. `scaling` says how a
+    table's numbers are scaled; their quantiles are those of at most about `RANKED` rows, evenly
+    spread.
     """
     kinds = {PICTURE: "picture"} | {column.name: column.type for column in schema.columns}
     numbers = {name: _Moments() for name in schema.names() if kinds[name] in _NUMBERS}
     categories = {name: Counter[str]() for name in schema.names() if kinds[name] == "categorical"}
+    by_rank = [name for name in numbers if scaling == "quantile" and kinds[name] == "numeric"]
+    rows = 0
     texts = {name: _WordCounts() for name in schema.names() if kinds[name] == "text"}
     for block in read():
+        rows += len(block)
         for name, moments in numbers.items():
             moments.add(block.features[name])
         for name, counts in categories.items():
@@ -102,12 +116,13 @@ def learn_blocks(read: Callable[[], Iterable[Examples]], schema: Schema) -> Stat
     for block in read() if numbers else ():
         for name, moments in numbers.items():
             moments.add_squares(block.features[name])
+    ranked = _ranked(read, by_rank, rows)
     if schema.kind == "pictures":
         _, mean, scale, _ = numbers[PICTURE].told(PICTURE)
         return Statistics((), (), (), (), schema.shape, mean, scale)
     return Statistics(
         numeric=tuple(
-            Numeric(*moments.told(name))
+            ranked.get(name) or Numeric(*moments.told(name))
             for name, moments in numbers.items()
             if kinds[name] == "numeric"
         ),
@@ -128,6 +143,31 @@ def learn_blocks(read: Callable[[], Iterable[Examples]], schema: Schema) -> Stat
 
 _NUMBERS = ("numeric", "time", "picture")
 """Kinds of features of which means are taken."""
+
+
+def _ranked(
+    read: Callable[[], Iterable[Examples]], names: Sequence[str], rows: int
+) -> dict[str, Numeric]:
+    """Columns that are scored by the ranks of their values."""
+    if not names:
+        return {}
+    step, begin = max(1, -(-rows // RANKED)), 0
+    kept: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
+    missing = dict.fromkeys(names, False)
+    for block in read():
+        for name in names:
+            values = block.features[name]
+            missing[name] |= bool(np.isnan(values).any())
+            # Every so many rows of all, wherever the block begins.
+            kept[name].append(values[-begin % step :: step])
+        begin += len(block)
+    told = {}
+    for name in names:
+        values = np.concatenate(kept[name]).astype(np.float64)
+        present = values[~np.isnan(values)]
+        knots, scores = normal_scores(present) if len(present) else ((0.0,), (0.0,))
+        told[name] = Numeric(name, 0.0, 1.0, missing[name], knots, scores)
+    return told
 
 
 class _Moments:
@@ -233,6 +273,12 @@ def build(statistics: Statistics) -> keras.Model:
     ):
         if columns:
             entries = [entry(column.name, dtype) for column in columns]
+            if all(column.knots for column in columns):
+                entries = layers.NormalScores(
+                    [list(column.knots) for column in columns],
+                    [list(column.scores) for column in columns],
+                    name="normal_scores",
+                )(entries)
             parts.append(layer(**_moments_of(columns), name=name)(entries))
     for place, column in enumerate(statistics.categorical):
         one_hot = layers.OneHot(list(column.categories), name=f"categories_{place}")
@@ -266,7 +312,7 @@ def _largest(model: keras.Model) -> int:
             sizes.append(_largest(layer))
         elif isinstance(layer, text_layers.Attend):
             sizes.append(layer.heads * layer.output.shape[1] ** 2)
-        sizes.append(prod(layer.output.shape[1:]))
+        sizes += [prod(output.shape[1:]) for output in keras.tree.flatten(layer.output)]
     return max(sizes)
 
 

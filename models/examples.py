@@ -58,6 +58,8 @@ class Schema(BaseModel):
 
 Weights = npt.NDArray[np.float32] | None
 """`(n,)`, how much each example counts; None: all alike."""
+Scaling = Literal["standard", "quantile"]
+"""How networks see a table's numbers: standardised, or as the normal scores of their ranks."""
 Known = Literal["train", "validation"]
 """The parts of a development set."""
 
@@ -327,8 +329,8 @@ class Table(Folder):
 class Development(Folder):
     """What models are made and chosen with: train, validation, and what train says of the target.
 
-    Files: schema.json, target.json, train.parquet and validation.parquet, and folds.parquet where
-    folds are wished.
+    Files: schema.json, target.json, scaling.json, train.parquet and validation.parquet, and
+    folds.parquet where folds are wished.
     """
 
     def write(
@@ -339,13 +341,14 @@ class Development(Folder):
         transform: Transform,
         *,
         balanced: bool = False,
+        scaling: Scaling = "standard",
     ) -> None:
         """Write both parts; what the target looks like is learned from the training examples, see
         `models.target.learn`."""
         with self.writing(schema) as (train_writer, validation_writer):
             train_writer.append(train)
             validation_writer.append(validation)
-        self.learn(transform, balanced=balanced)
+        self.learn(transform, scaling, balanced=balanced)
 
     @contextmanager
     def writing(self, schema: Schema) -> Iterator[tuple[Writer, Writer]]:
@@ -358,12 +361,19 @@ class Development(Folder):
         ):
             yield train, validation
 
-    def learn(self, transform: Transform, *, balanced: bool) -> None:
-        """Write target.json: what the training examples say of the target."""
+    def learn(self, transform: Transform, scaling: Scaling, *, balanced: bool) -> None:
+        """Write target.json, what the training examples say of the target, and scaling.json, how
+        networks are to see numbers."""
         schema = self.schema()
         targets, _ = read_targets(schema, self._file("train"))
         target = learn(schema.task, schema.targets, targets, transform, balanced=balanced)
         Json(self.path / "target.json").write(target.model_dump(mode="json"))
+        Json(self.path / "scaling.json").write(scaling)
+
+    def scaling(self) -> Scaling:
+        """How networks are to see a table's numbers."""
+        scaling: Scaling = Json(self.path / "scaling.json").read()
+        return scaling
 
     def train(self) -> Examples:
         """The training examples."""

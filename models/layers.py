@@ -67,6 +67,39 @@ class Standardise(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="fettle")
+class NormalScores(keras.layers.Layer):  # type: ignore[misc]
+    """Numbers to the normal scores of their ranks among the training rows.
+
+    Takes a list of k float32 tensors `(n,)` and gives such a list; NaN stays NaN. `knots` and
+    `scores` have a list for each column, see `models.quantiles.normal_scores`. So a long tail
+    neither dwarfs what it is the tail of nor reaches far beyond what the network has seen.
+    """
+
+    def __init__(self, knots: list[list[float]], scores: list[list[float]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.knots = knots
+        self.scores = scores
+
+    def call(self, columns: list[Any]) -> list[Any]:
+        """As the class says."""
+        scored = []
+        for values, knots, scores in zip(columns, self.knots, self.scores, strict=True):
+            exact = tf.cast(values, tf.float64)
+            known = tf.where(tf.math.is_nan(exact), tf.constant(knots[0], tf.float64), exact)
+            told = tf.cast(_interpolate(known, knots, scores), tf.float32)
+            scored.append(tf.where(tf.math.is_nan(values), values, told))
+        return scored
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> Any:
+        """As the input's."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments it was made with."""
+        return {**super().get_config(), "knots": self.knots, "scores": self.scores}
+
+
+@keras.saving.register_keras_serializable(package="fettle")
 class Calendar(keras.layers.Layer):  # type: ignore[misc]
     """Times to what repeats and what does not: the year, the week, the day, and the trend.
 

@@ -10,6 +10,8 @@ from typing import Any
 
 ROWS = 50_000.0
 """Rows of a table a second through a small network, in batches of 128, on two cores: measured."""
+WIDE, WIDE_ROWS = 256, 40_000.0
+"""The same through three dense layers of 256 units, in batches of 256: measured."""
 TEXTS = 5_000.0
 """Rows with a text a second: reckoned from the length of sentences."""
 PIXELS = 1_900.0 * 28 * 28
@@ -82,11 +84,12 @@ PRESETS = (
 """By rising size."""
 
 
-def seconds(rows: float, pixels: int, texts: bool) -> float:
-    """An epoch over `rows` training rows; `pixels` a picture, 0 for a table."""
+def seconds(rows: float, pixels: int, *, texts: bool, wide: bool) -> float:
+    """An epoch over `rows` training rows; `pixels` a picture, 0 for a table; `wide`: a table's
+    networks may be."""
     if pixels:
         return rows * pixels / PIXELS
-    return rows / (TEXTS if texts else ROWS)
+    return rows / (TEXTS if texts else WIDE_ROWS if wide else ROWS)
 
 
 def preset(seconds: float) -> Preset:
@@ -112,6 +115,36 @@ def sized(preset: Preset, rows: float, content: Mapping[str, Any]) -> dict[str, 
         if content[section].get(key) != size:
             changes.setdefault(section, {})[key] = size
     return changes
+
+
+def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[str, dict[str, Any]]:
+    """What suits a table with numbers and so many training rows, by section and key.
+
+    `wide`: from some thousand rows on wider networks, trained for longer, cost little. Measured on
+    California housing (12,476 training rows, root mean squared error on validation in units of
+    100,000): width 32 and depth 2 for 20 epochs 0.569, width 256 and depth 3 for 47 epochs 0.508;
+    with numbers scored by rank 0.492, and with dropout 0.1 as well 0.486; with batch normalisation
+    on top 0.516.
+    """
+    if not wide or rows < LARGE_BATCH:
+        return {}
+    plain = {"batch_norm": False} if quantities else {}
+    return {
+        "baseline": {"width": 128, "epochs": 30},
+        "search": {"width": [64, 128, 256], "depth": [2, 3, 4], "epochs": 30, "patience": 5},
+        "regularize": {"dropout": 0.1, "l2": 1e-5, "epochs": 80, "patience": 10, **plain},
+        "distill": {"width": 32},
+    }
+
+
+def scaling(*, numbers: bool, method: str) -> str:
+    """How networks see a table's numbers, by the method of the split.
+
+    By rank, as long tails are the rule; but ranks cannot tell what lies beyond the training rows,
+    where later times lie. Measured on cars by model year, root mean squared errors of the baseline
+    on validation: 3.8 miles a gallon with standard scaling, 4.2 with ranks.
+    """
+    return "quantile" if numbers and method != "time" else "standard"
 
 
 def _batches(rows: float) -> list[tuple[str, str, Any]]:

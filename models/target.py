@@ -19,13 +19,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from models import scores
+from models.quantiles import normal_scores
 
 Task = Literal["classification", "multilabel", "regression"]
 Transform = Literal["none", "log", "quantile"]
-KNOTS = 257
-"""Quantiles that a quantile transform remembers of each target."""
-REACH = 5.0
-"""Standard normal scores beyond which a quantile transform does not go: about 1 in 3.5 million."""
 
 Array = npt.NDArray[Any]
 
@@ -161,7 +158,7 @@ def learn(
 
 def _quantity(values: Array, transform: Transform) -> Quantity:
     shift = 1.0 - float(values.min()) if transform == "log" else 0.0
-    knots, normal = _knots(values) if transform == "quantile" else ((), ())
+    knots, normal = normal_scores(values) if transform == "quantile" else ((), ())
     plain = Quantity(
         transform=transform, shift=shift, knots=knots, scores=normal, mean=0.0, scale=1.0
     )
@@ -169,18 +166,3 @@ def _quantity(values: Array, transform: Transform) -> Quantity:
     mean, scale = float(transformed.mean()), float(transformed.std())
     varies = scale > 1e-6 * max(abs(mean), 1e-6)
     return plain.model_copy(update={"mean": mean, "scale": scale if varies else 1.0})
-
-
-def _knots(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Distinct quantiles of the values and the normal scores of their mean rank."""
-    from statistics import NormalDist
-
-    ranks = np.linspace(0, 1, KNOTS)
-    found = np.quantile(values, ranks)
-    knots = np.unique(found)
-    # A value that fills several quantiles stands for the middle of them.
-    middles = [float(ranks[found == knot].mean()) for knot in knots]
-    normal = NormalDist()
-    least = normal.cdf(-REACH)
-    scored = [normal.inv_cdf(min(max(rank, least), 1 - least)) for rank in middles]
-    return tuple(map(float, knots)), tuple(scored)

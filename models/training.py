@@ -87,7 +87,7 @@ def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encod
 
     source = Development(Path(development))
     schema, target = source.schema(), source.target()
-    statistics = encode.learn_blocks(lambda: source.blocks("train"), schema)
+    statistics = encode.learn_blocks(lambda: source.blocks("train"), schema, source.scaling())
     encoder = encode.build(statistics)
 
     def encoded(part: Known) -> Rows:

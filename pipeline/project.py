@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipeline import render, snapshot
 from pipeline.artifacts import Raw, Source
@@ -47,6 +48,8 @@ def open_project() -> Project:
     return Project(root, code, trace(training, raw))
 
 
+LISTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".gz", ".parquet", ".feather", ".arrow")
+"""Endings of a list of pictures; a folder of pictures may have a point in its name."""
 EXPECTED = Path("data/schema.yaml")
 """What the user's own data must look like; written by `fettle init`."""
 
@@ -70,7 +73,14 @@ def read_raw_data() -> Raw:
             f"{EXPECTED} is missing: it says what the data must look like.\n"
             f"Restore it with: git checkout -- {EXPECTED}, or learn it anew with ./fettle init."
         )
-    return Raw(Source(Path(path)), Source(EXPECTED))
+    return Raw(Source(_tracked(Path(path), ingest)), Source(EXPECTED))
+
+
+def _tracked(path: Path, ingest: Any) -> Path:
+    """What changes when the data do: the file or folder itself, and of a list of pictures the
+    folder that holds the list and them."""
+    is_list = ingest.get("kind") == "pictures" and path.suffix.lower() in LISTS
+    return path.parent if is_list and path.parent != EXPECTED.parent else path
 
 
 def _below_data(path: Path) -> bool:

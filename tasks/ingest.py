@@ -105,7 +105,7 @@ def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     Raises InputError, naming file and column, where nothing can be learned from them, and where
     they are not as expected.
     """
-    read = read_examples_file(raw.data.path, params)
+    read = read_examples_file(_place(raw, params), params)
     source = read.profile["source"]
     blocks = _as_expected(read, raw.expected.path, source)
     found = [*findings.look(read.examples, read.schema), *read.findings]
@@ -115,6 +115,12 @@ def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
             writer.append(examples, aside)
     out.findings.write([asdict(finding) for finding in found])
     out.profile.write(read.profile | {"notes": [*read.profile["notes"], *notes]})
+
+
+def _place(raw: Raw, params: IngestParams) -> Path:
+    """The raw data; a list of pictures lies in the folder that is tracked, by the name it has."""
+    listed = raw.data.path / Path(params.path or "").name
+    return listed if params.kind == "pictures" and listed.is_file() else raw.data.path
 
 
 def read_examples_file(path: Path, params: IngestParams) -> Read:
@@ -149,18 +155,18 @@ def _as_expected(read: Read, path: Path, source: str) -> Blocks:
     if expected is None:
         return read.blocks
 
-    def require(examples: Examples, aside: Texts) -> None:
-        problems = expectations.check(examples, read.schema, aside, expected)
+    def require(examples: Examples, aside: Texts, *, whole: bool) -> None:
+        problems = expectations.check(examples, read.schema, aside, expected, whole)
         expectations.require(problems, source)
 
     # Before all else: what departs is the likeliest reason for anything that follows.
-    require(read.examples, read.aside)
+    require(read.examples, read.aside, whole=True)
     if len(read.examples) == read.profile["rows"]:
         return read.blocks
 
     def required() -> Iterator[tuple[Examples, Texts]]:
         for examples, aside in read.blocks():
-            require(examples, aside)
+            require(examples, aside, whole=False)
             yield examples, aside
 
     return required

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import balance, findings, findings_parts, folding, folds, partition
-from models.examples import GIVEN, Development, Holdout, Schema, Table
+from models.examples import GIVEN, Development, Holdout, Scaling, Schema, Table
 from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
 from models.target import Transform
 from pipeline.artifacts import Bundle, Json
@@ -60,6 +60,9 @@ class SplitParams(Section):
     so that every class has the same sum."""
     transform: Transform
     """Of a regression's targets: what the networks are trained on."""
+    scaling: Scaling
+    """How networks see a table's numbers, learned on training rows: `standard`, mean 0 and standard
+    deviation 1; `quantile`, the normal scores of their ranks, which long tails ask for."""
     allow: tuple[str, ...]
     """Names of findings that would stop the run, and are not to."""
     seed: int = Field(ge=0)
@@ -124,6 +127,8 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     require_task(schema, params)
     known, large = read(table, params)
     codes, notes = assign(known, params)
+    if large and schema.kind == "pictures" and params.near_copies:
+        notes.append("too many pictures to look for near copies: only copies are in one part")
     require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
     told = [known.part(at, table if large else None) for at in places]
@@ -274,7 +279,7 @@ def _write(
                 if len(places):
                     writer.append(examples.take(places))
             begin = own.stop
-    out.development.learn(params.transform, balanced=params.balance == "weights")
+    out.development.learn(params.transform, params.scaling, balanced=params.balance == "weights")
 
 
 def _summary(parts: Mapping[str, npt.NDArray[Any]], schema: Schema) -> dict[str, Any]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tasks.split import SplitParams
 
 Columns = Mapping[str, npt.NDArray[Any]]
+IN_MEMORY_BYTES = 1 << 30
+"""Pictures of more values than this are parted without being held: near copies are not looked for
+then, as each would have to be held against the others."""
 RISING = 0.95
 """A column of times that does not fall in so many of the rows tells when they were written."""
 
@@ -75,7 +78,7 @@ class Known:
 def read(table: Table, params: "SplitParams") -> tuple[Known, bool]:
     """What the table holds, and whether its features were too many to be kept."""
     schema = table.schema()
-    if table.count() * max(1, len(schema.columns), prod(schema.shape) // 4) <= IN_MEMORY_CELLS:
+    if _fits(table, schema):
         examples, _ = table.read()
         return know(examples, schema, table.aside(), params), False
     needed = {params.group, *params.time}
@@ -88,6 +91,13 @@ def read(table: Table, params: "SplitParams") -> tuple[Known, bool]:
         kept.append(replace(examples, features=features))
     whole = joined(kept)
     return know(whole, schema, table.aside(), params, np.concatenate(keys)), True
+
+
+def _fits(table: Table, schema: Schema) -> bool:
+    """Whether all features can be held in memory."""
+    if schema.kind == "pictures":
+        return table.count() * prod(schema.shape) <= IN_MEMORY_BYTES
+    return table.count() * len(schema.columns) <= IN_MEMORY_CELLS
 
 
 def know(

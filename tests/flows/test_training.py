@@ -10,6 +10,7 @@ from flows.training import training
 from pipeline.artifacts import Raw, Source
 from pipeline.graph import Node, needs, sections, trace
 from pipeline.params_file import load
+from pipeline.project import read_raw_data
 from pipeline.render import dependencies, render
 from tests.conftest import ROOT
 
@@ -65,6 +66,22 @@ def test_what_is_rendered_depends_on_the_code_and_the_path_alone(nodes: dict[str
     plain = render(list(nodes.values()), ROOT)
     added = set(own.splitlines()) - set(plain.splitlines())
     assert added == {"      - data/own.csv", "      - data/schema.yaml"}
+
+
+def test_a_list_of_pictures_depends_on_the_folder_that_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/schema.yaml").touch()
+    for kind, path, tracked in (
+        ("pictures", "data/birds/labels.csv", "data/birds"),
+        ("pictures", "data/birds", "data/birds"),
+        ("pictures", "data/birds.npz", "data/birds.npz"),
+        ("table", "data/birds/labels.csv", "data/birds/labels.csv"),
+    ):
+        (tmp_path / "params.yaml").write_text(f"ingest: {{kind: {kind}, path: {path}}}\n")
+        assert read_raw_data().data.path == Path(tracked)
 
 
 def test_every_stage_depends_on_its_code_the_launcher_and_the_lock_file(

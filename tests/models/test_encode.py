@@ -281,7 +281,7 @@ def test_blocks_say_the_same_as_the_whole():
     schema = small.schema("text", "time", "number", "text b")
     parts = [whole.take(np.arange(start, start + 50)) for start in range(0, 200, 50)]
 
-    statistics = encode.learn_blocks(lambda: parts, schema)
+    statistics = encode.learn_blocks(lambda: parts, schema, "standard")
 
     one = encode.learn(whole, schema)
     assert statistics.texts == one.texts
@@ -345,3 +345,30 @@ def test_batches_of_any_size_give_the_same(monkeypatch):
     monkeypatch.setattr(encode, "BATCH", 7)
 
     np.testing.assert_array_equal(encode.run(encoder, train), whole)
+
+
+def test_numbers_scored_by_rank_are_interpolated_between_quantiles_and_keep_their_marks():
+    values = np.random.default_rng(3).lognormal(size=400).astype(np.float32)
+    values[7] = np.nan
+    train = small.examples(["a", "b"] * 200, x=values.tolist(), z=list(range(400)))
+    statistics = encode.learn(train, small.schema("x", "z"), "quantile")
+    column, _ = statistics.numeric
+    encoded = encode.run(encode.build(statistics), train)
+    present = ~np.isnan(values)
+    expected = np.interp(values[present].astype(np.float64), column.knots, column.scores)
+    np.testing.assert_allclose(encoded[present, 0], expected, rtol=1e-5, atol=1e-6)
+    assert abs(encoded[present, 0].mean()) < 0.05
+    assert encoded[present, 0].std() == pytest.approx(1, abs=0.1)
+    assert encoded[7, [0, 2]].tolist() == [0, 1]
+    assert abs(encoded[199:201, 1]).max() < 0.01
+    far = encode.run(encode.build(statistics), small.examples(["a"], x=[1e9], z=[0.0]))
+    assert far[0, 0] == pytest.approx(column.scores[-1])
+
+
+def test_quantiles_do_not_depend_on_the_blocks(monkeypatch):
+    monkeypatch.setattr(encode, "RANKED", 100)
+    values = np.random.default_rng(3).normal(size=1000).tolist()
+    train = small.examples(["a", "b"] * 500, x=values)
+    blocks = [train.take(np.arange(start, min(start + 37, 1000))) for start in range(0, 1000, 37)]
+    whole = encode.learn(train, small.schema("x"), "quantile")
+    assert encode.learn_blocks(lambda: blocks, small.schema("x"), "quantile") == whole

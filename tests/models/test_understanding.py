@@ -8,7 +8,7 @@ import pytest
 
 from models import understanding
 from models.column_facts import Facts, facts, tokens
-from models.presets import PRESETS, preset, seconds, sized
+from models.presets import PRESETS, WIDE, for_numbers, preset, scaling, seconds, sized
 from models.table_cells import Missing, read_cells
 from models.table_types import Type, types_of
 from models.tables import read_table
@@ -253,10 +253,24 @@ def test_presets_cap_and_never_raise() -> None:
     assert "source_epochs" not in changes["finetune"]
 
 
+def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_them() -> None:
+    assert not for_numbers(1_000, wide=True, quantities=True)
+    assert not for_numbers(20_000, wide=False, quantities=True)
+    assert scaling(numbers=True, method="stratified") == "quantile"
+    assert scaling(numbers=True, method="time") == scaling(numbers=False, method="given")
+    classes, quantities = (
+        for_numbers(20_000, wide=True, quantities=told) for told in (False, True)
+    )
+    assert max(classes["search"]["width"]) == WIDE
+    assert "batch_norm" not in classes["regularize"]
+    assert quantities["regularize"]["batch_norm"] is False
+
+
 def test_larger_data_get_less_training_each() -> None:
-    assert seconds(19_000, 28 * 28, False) == pytest.approx(10)
-    assert seconds(50_000, 0, False) == pytest.approx(1)
-    assert seconds(50_000, 0, True) == pytest.approx(10)
+    assert seconds(19_000, 28 * 28, texts=False, wide=False) == pytest.approx(10)
+    assert seconds(50_000, 0, texts=False, wide=False) == pytest.approx(1)
+    assert seconds(50_000, 0, texts=False, wide=True) == pytest.approx(1.25)
+    assert seconds(50_000, 0, texts=True, wide=True) == pytest.approx(10)
     assert preset(0.1).name == "small"
     assert preset(1e9).name == "huge"
     spans = [chosen.seconds for chosen in PRESETS]

@@ -28,6 +28,7 @@ DEFAULT: dict[str, Any] = {
     "repeats": 1,
     "balance": "none",
     "transform": "none",
+    "scaling": "standard",
     "allow": (),
     "seed": 3,
 }
