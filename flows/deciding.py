@@ -137,7 +137,8 @@ def _cells(path: Path) -> "tuple[pd.DataFrame, Any]":
 
     stream = open_stream(path)
     if stream is not None:
-        return stream.sample()[1], None
+        places, frame = stream.sample()
+        return frame, stream.parts(places) if stream.given else None
     table = read_raw_table(path)
     return table.frame, table.given
 
@@ -147,12 +148,16 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
         "--ignore": wishes.ignore,
         "--group": wishes.group,
         "--time": wishes.time,
+        "--part": wishes.part,
         "--weight": wishes.weight,
         "--missing": wishes.missing,
     }
     for flag, value in told.items():
-        if value and kind != "list":
-            raise InputError(f"{wishes.path}: {flag} names a column, and these are pictures.")
+        if value:
+            raise InputError(
+                f"{wishes.path}: {flag} names a column of a table, and these are pictures: of a "
+                "list of them nothing but paths and labels is read."
+            )
     if wishes.task not in (None, "classification"):
         raise InputError(f"{wishes.path}: pictures are classified; --task {wishes.task} is not.")
     column, target, why = (
@@ -333,7 +338,12 @@ def _ignored(known: "Sequence[Facts]", targets: Sequence[str], wishes: Wishes) -
     part = understanding.part(known)
     if part is not None:
         reasons.setdefault(part.name, part.reason)
-    return {name: reason for name, reason in reasons.items() if name not in keep}
+    # What was told stays, even where it contradicts the rest: that is said by params' own check.
+    return {
+        name: reason
+        for name, reason in reasons.items()
+        if name not in keep or name in wishes.ignore
+    }
 
 
 def _clear_part(known: "Sequence[Facts]", wishes: Wishes) -> str | None:
@@ -367,8 +377,10 @@ def _parting(wishes: Wishes, part: str | None, given: Any) -> _Parting:
         line = "by a hash of each row" if wishes.group is None else "whole groups"
         if parts:
             line += f"; the data's own parts ({sizes}) lack a test, and are not used"
-    if wishes.group is not None:
+    if wishes.group is not None and method in ("stratified", "random"):
         line += f"; rows with one value of {wishes.group!r} stay together"
+    elif wishes.group is not None:
+        line += f"; where it tears values of {wishes.group!r} apart, the split's findings say so"
     values = {
         "method": method,
         "group": wishes.group,

@@ -1,6 +1,6 @@
 """The command line: `./fettle COMMAND`.
 
-Exit codes: 0 done; 1 a stage failed or a check found a difference; 2 the command line was not
+Exit codes: 0 done; 1 a stage failed; 2 the command line was not
 understood; 3 the data, params.yaml or dvc.yaml must be changed; 4 a lock, a disk or a server
 stands in the way; 130 interrupted.
 """

@@ -18,6 +18,7 @@ from models.target import Target
 from models.threshold import Decision
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
+from pipeline.params import Section
 from pipeline.params_file import load_some
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ def _params() -> "tuple[IngestParams, Objective, Bootstrap]":
     from tasks.evaluate import EvaluateParams
     from tasks.ingest import IngestParams
 
-    types = {"ingest": IngestParams, "objective": Objective, "evaluate": EvaluateParams}
+    types: dict[str, type[Section]] = {
+        "ingest": IngestParams,
+        "objective": Objective,
+        "evaluate": EvaluateParams,
+    }
     params = load_some(types)
     ingest, objective, evaluate = (params[name] for name in types)
     assert isinstance(ingest, IngestParams)

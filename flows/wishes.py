@@ -49,7 +49,7 @@ class Wishes:
             "--missing": [f"{column}={value}" for column, value in self.missing],
             "--allow": self.allow,
         }
-        words = ["./fettle", "init", self.path]
+        words = ["./fettle", "init", _without_password(self.path)]
         for flag, values in several.items():
             words += [word for value in values for word in (flag, value)]
         for flag, value in one.items():
@@ -57,3 +57,16 @@ class Wishes:
         words += [] if self.size is None else ["--size", *map(str, self.size)]
         words += ["--yes"] if self.yes else []
         return " ".join([*map(shlex.quote, words), *map(shlex.quote, more)])
+
+
+def _without_password(path: str) -> str:
+    """A database's URL as it may be shown; other paths as they are."""
+    if "://" not in path:
+        return path
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(path).render_as_string(hide_password=True)
+    except ArgumentError:
+        return path

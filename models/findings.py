@@ -18,6 +18,18 @@ from typing import Literal
 from models.examples import Examples, Schema
 from pipeline.errors import InputError
 
+CHECKS = (
+    "contradictions",
+    "constant",
+    "hidden_missing",
+    "identifier",
+    "mixed_types",
+    "leak",
+    "label_noise",
+    "broken_pictures",
+)
+"""What findings on examples as they were read are called before the colon."""
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -142,11 +142,11 @@ class Objective(Section):
         if self.positive in target.names:
             return target.names.index(self.positive)
         near = difflib.get_close_matches(self.positive, target.names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         more = ", …" if len(target.names) > SHOWN else ""
         raise InputError(
             f"params.yaml: objective.positive: no training example has the class "
-            f"{self.positive!r}; {hint}\n"
+            f"{self.positive!r}{hint}\n"
             f"The classes are {', '.join(map(repr, target.names[:SHOWN]))}{more}."
         )
 

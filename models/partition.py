@@ -54,9 +54,14 @@ def near_keys(examples: Examples) -> Keys:
 
 
 def text_keys(values: Sequence[str] | npt.NDArray[np.generic]) -> Keys:
-    """`(n,)` hashes of texts, or of what `str` makes of other values."""
-    texts = {value: _digest(str(value).encode()) for value in set(values)}
-    return np.array([texts[value] for value in values], dtype=np.uint64)
+    """`(n,)` hashes of texts, or of what `str` makes of other values; missing ones are alike."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        # Both zeros are one value.
+        values = values + 0.0
+    # By their texts: what is not a number equals nothing, itself neither.
+    texts = [str(value) for value in values]
+    keys = {text: _digest(text.encode()) for text in set(texts)}
+    return np.array([keys[text] for text in texts], dtype=np.uint64)
 
 
 def uniform(keys: Keys, seed: int) -> npt.NDArray[np.float64]:

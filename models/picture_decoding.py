@@ -6,7 +6,9 @@ entries, so that they do not depend on which thread was first.
 
 import contextlib
 import math
+import shutil
 import statistics
+import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.pictures import Entry, Fault, PictureSettings, require_memory
+from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +40,8 @@ GAP = 3.0
 """Pictures are reduced by whole factors first, to so many times the size: fast, and hardly to be
 told from the exact way (Pillow's manual)."""
 THREADS = 4
+IN_MEMORY_BYTES = 1 << 30
+"""Decoded pictures of more bytes than this are kept in a file."""
 GREY_MODES = ("1", "L", "LA")
 ORIENTATION = 0x0112
 """EXIF's tag; from 5 on, height and width are swapped."""
@@ -57,7 +62,8 @@ class Decoded:
 def decode(entries: Sequence[Entry], settings: PictureSettings, where: str) -> Decoded:
     """The pictures of the entries, in their order, without those that are broken.
 
-    Raises InputError where memory does not suffice; `where` is for people.
+    More of them than `IN_MEMORY_BYTES` lie in a file. Raises InputError where one alone is too
+    large for memory; `where` is for people.
     """
     with _pillow():
         heads = _all(_head, [entry.path for entry in entries])
@@ -70,17 +76,41 @@ def decode(entries: Sequence[Entry], settings: PictureSettings, where: str) -> D
             settings.channels is None and all(head.grey for head in sound)
         )
         shape = (len(entries), *size, 1 if grey else 3)
-        require_memory(math.prod(shape), where)
-        pictures = np.empty(shape, dtype=np.uint8)
+        require_memory(math.prod(shape[1:]), where)
+        _require_disk(math.prod(shape), where)
+        pictures = _room(shape)
         reasons = _fill(pictures, [entry.path for entry in entries], heads)
     kept = [place for place, reason in enumerate(reasons) if reason is None]
     pictures = _packed(pictures, kept)
     # Only the pixels tell whether pictures with three channels have colours.
     if settings.channels is None and not grey and colourless(pictures):
-        pictures = pictures[..., :1].copy()
+        whole, pictures = pictures, _room((*pictures.shape[:-1], 1))
+        for place, picture in enumerate(whole):
+            pictures[place] = picture[..., :1]
     sizes = [head.size for head in sound]
     notes = [on_sizes(sizes, size), on_channels(pictures.shape[-1], settings.channels)]
     return Decoded(pictures, [entries[place] for place in kept], _faults(entries, reasons), notes)
+
+
+def _require_disk(size: int, where: str) -> None:
+    """Raise InputError where the file would not fit: to write to a mapped file on a full disk ends
+    the process."""
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if size > IN_MEMORY_BYTES and 2 * size > free:
+        raise InputError(
+            f"{where}: the pictures take {size / 1e9:,.1f} GB, and as much to work with; "
+            f"{free / 1e9:,.1f} GB are free in {tempfile.gettempdir()}.\n"
+            "Give a smaller size, or fewer pictures."
+        )
+
+
+def _room(shape: tuple[int, ...]) -> Bytes:
+    """An array to be filled: in memory, or mapped from a file without a name where that would be
+    too much; the file is gone with the array."""
+    if math.prod(shape) <= IN_MEMORY_BYTES:
+        return np.empty(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile(prefix="fettle-") as file:
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
 
 
 def fit(image: "Image.Image", size: Size) -> "Image.Image":

@@ -64,7 +64,8 @@ def _path_column(frame: "pd.DataFrame", path: Path) -> str:
     if len(found) != 1:
         what = f"the columns {', '.join(map(repr, found))} hold" if found else "no column holds"
         raise InputError(
-            f"{path}: {what} paths that end as picture files do. Name the column of paths."
+            f"{path}: {what} paths that end as picture files do. Name the column of paths "
+            "(ingest.picture in params.yaml)."
         )
     return found[0]
 

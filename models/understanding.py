@@ -49,7 +49,7 @@ FLAGS = _words("0 1 0.0 1.0 yes no true false")
 FEW = 20
 """At most so many whole numbers are classes; more are a quantity."""
 RARE = 0.24
-"""A class is rare below this share of an even one: 15 % of two classes, 3 % of ten."""
+"""A class is rare below this share of an even one: 12 % of two classes, 2.4 % of ten."""
 SKEWED = 2.0
 """Skewness above which a positive quantity is learned on a logarithmic scale; 2 is that of an
 exponential distribution."""

@@ -1,6 +1,6 @@
 """What a stage is: a function whose signature is the declaration.
 
-    @stage(fits=lambda params: Cost(fits=1, epochs=params.epochs))
+    @stage(cost=lambda params: Cost(fits=1, epochs=params.epochs))
     def baseline(out: Candidate, development: Development, params: BaselineParams) -> None:
         "A plain network with plain settings."
 

@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """A stage failed, or a check found a difference."""
+    """A stage failed."""
     USAGE = 2
     """The command line was not understood."""
     INPUT = 3

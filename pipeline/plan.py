@@ -10,6 +10,8 @@ from pipeline.memory import Memory, busy
 from pipeline.params_file import Params
 
 Action = Literal["current", "restore", "run"]
+SHOWN = 4
+"""Changed code files that are named; of more the number is."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def _reasons(stage: Any, restored: Mapping[str, Any], remade: tuple[str, ...]) -
     if not _known(stage):
         yield "it is not in dvc.lock"
         return
+    code: list[str] = []
     for dependency in stage.deps:
         if isinstance(dependency, ParamsDependency):
             before = dependency.hash_info.value or {}
@@ -103,7 +106,15 @@ def _reasons(stage: Any, restored: Mapping[str, Any], remade: tuple[str, ...]) -
             if restored[dependency.def_path] != dependency.hash_info:
                 yield f"its input {dependency.def_path} will be another"
         elif status := dependency.status():
-            yield _changed_file(dependency.def_path, next(iter(status.values())))
+            told = _changed_file(dependency.def_path, next(iter(status.values())))
+            if dependency.def_path.endswith(".py"):
+                code.append(told)
+            else:
+                yield told
+    if len(code) > SHOWN:
+        yield f"{len(code)} code files differ"
+    else:
+        yield from code
     yield from _changed_outputs(stage)
     if stage.changed_stage():
         yield "its entry in dvc.yaml changed"

@@ -48,6 +48,8 @@ def open_project() -> Project:
     return Project(root, code, trace(training, raw))
 
 
+LISTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".gz", ".parquet", ".feather", ".arrow")
+"""Endings of a list of pictures; a folder of pictures may have a point in its name."""
 EXPECTED = Path("data/schema.yaml")
 """What the user's own data must look like; written by `fettle init`."""
 
@@ -61,7 +63,7 @@ def read_raw_data() -> Raw:
     path = ingest.get("path") if isinstance(ingest, dict) else None
     if path is None:
         return Raw(Source(Path()), Source(Path()))
-    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
+    if not isinstance(path, str) or not _below_data(Path(path)):
         raise InputError(
             f"{PARAMS}: ingest.path: {path!r} was given; it must lie below data/.\n"
             "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
@@ -77,8 +79,12 @@ def read_raw_data() -> Raw:
 def _tracked(path: Path, ingest: Any) -> Path:
     """What changes when the data do: the file or folder itself, and of a list of pictures the
     folder that holds the list and them."""
-    is_list = ingest.get("kind") == "pictures" and path.suffix not in ("", ".npz")
+    is_list = ingest.get("kind") == "pictures" and path.suffix.lower() in LISTS
     return path.parent if is_list and path.parent != EXPECTED.parent else path
+
+
+def _below_data(path: Path) -> bool:
+    return len(path.parts) > 1 and path.parts[0] == EXPECTED.parts[0] and ".." not in path.parts
 
 
 @cache

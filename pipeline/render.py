@@ -1,6 +1,6 @@
 """dvc.yaml, rendered from the flow; never edited by hand.
 
-What is rendered depends on the code and `ingest.path` alone.
+What is rendered depends on the code, `ingest.path` and, for lists of pictures, `ingest.kind` alone.
 """
 
 import io

@@ -109,7 +109,7 @@ def ingest(out: Ingested, raw: Raw, params: IngestParams) -> None:
     source = read.profile["source"]
     blocks = _as_expected(read, raw.expected.path, source)
     found = [*findings.look(read.examples, read.schema), *read.findings]
-    notes = findings.require(found, params.allow, source)
+    notes = findings.require(found, params.allow, source, checks=findings.CHECKS)
     with out.table.writing(read.schema) as writer:
         for examples, aside in blocks():
             writer.append(examples, aside)

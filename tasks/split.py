@@ -127,6 +127,8 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     require_task(schema, params)
     known, large = read(table, params)
     codes, notes = assign(known, params)
+    if large and schema.kind == "pictures" and params.near_copies:
+        notes.append("too many pictures to look for near copies: only copies are in one part")
     require_targets(known, schema, codes, params)
     places = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, HOLDOUT)]
     told = [known.part(at, table if large else None) for at in places]
@@ -207,10 +209,14 @@ def _by_names(
 ) -> tuple[partition.Codes, list[str]]:
     try:
         codes = partition.by_names(names)
-    except KeyError as error:
+    except KeyError:
+        texts = [str(name) for name in names.tolist()]
+        wrong = next(
+            place for place, text in enumerate(texts) if text.strip().lower() not in partition.NAMES
+        )
         raise InputError(
-            f"split.part: column {params.part or GIVEN!r} holds {error.args[0]!r}, which names no "
-            f"part; known are {', '.join(partition.NAMES)}."
+            f"split.part: column {params.part or GIVEN!r}, row {known.examples.rows[wrong] + 1}: "
+            f"{texts[wrong]!r}, which names no part; known are {', '.join(partition.NAMES)}."
         ) from None
     what = f"{params.part!r} names" if params.part else "the data came with"
     notes = []

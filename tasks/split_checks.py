@@ -38,7 +38,7 @@ def require_targets(
     """Every part has rows, and what is met in any of them was trained on."""
     for part in (TRAIN, VALIDATION, HOLDOUT):
         if not (codes == part).any():
-            raise InputError(f"split: no rows are left for {PARTS[part]}. Change its share.")
+            raise InputError(_empty(part, known, params))
     targets = known.examples.targets
     if schema.task == "regression":
         _require_varying(targets[codes == TRAIN], schema)
@@ -60,6 +60,19 @@ def _members(targets: npt.NDArray[Any], schema: Schema) -> list[tuple[str, npt.N
         return [(f"label {name!r}", values > 0) for name, values in pairs]
     names, places = np.unique(targets.astype(str), return_inverse=True)
     return [(f"class {name!r}", places == place) for place, name in enumerate(names.tolist())]
+
+
+def _empty(part: int, known: Known, params: "SplitParams") -> str:
+    units = len(np.unique(known.units))
+    if units < 3 and params.method in ("stratified", "random"):
+        rows = f"{len(known.units):,} rows"
+        told = (
+            f"split: of {rows} {units} differ in their features; copies stay in one part"
+            if params.group is None
+            else f"split.group: {rows} have {units} distinct in {params.group!r}, each in one part"
+        )
+        return f"{told}.\nNone is left for {PARTS[part]}; three are needed at the least."
+    return f"split: no rows are left for {PARTS[part]}. Change its share."
 
 
 def _missing(

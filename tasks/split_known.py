@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tasks.split import SplitParams
 
 Columns = Mapping[str, npt.NDArray[Any]]
+IN_MEMORY_BYTES = 1 << 30
+"""Pictures of more values than this are parted without being held: near copies are not looked for
+then, as each would have to be held against the others."""
 RISING = 0.95
 """A column of times that does not fall in so many of the rows tells when they were written."""
 
@@ -75,7 +78,7 @@ class Known:
 def read(table: Table, params: "SplitParams") -> tuple[Known, bool]:
     """What the table holds, and whether its features were too many to be kept."""
     schema = table.schema()
-    if table.count() * max(1, len(schema.columns), prod(schema.shape) // 4) <= IN_MEMORY_CELLS:
+    if _fits(table, schema):
         examples, _ = table.read()
         return know(examples, schema, table.aside(), params), False
     needed = {params.group, *params.time}
@@ -88,6 +91,13 @@ def read(table: Table, params: "SplitParams") -> tuple[Known, bool]:
         kept.append(replace(examples, features=features))
     whole = joined(kept)
     return know(whole, schema, table.aside(), params, np.concatenate(keys)), True
+
+
+def _fits(table: Table, schema: Schema) -> bool:
+    """Whether all features can be held in memory."""
+    if schema.kind == "pictures":
+        return table.count() * prod(schema.shape) <= IN_MEMORY_BYTES
+    return table.count() * len(schema.columns) <= IN_MEMORY_CELLS
 
 
 def know(
@@ -110,7 +120,7 @@ def know(
     if params.group is not None:
         groups = partition.text_keys(column_of(columns, params.group, "group"))
     if params.time:
-        times, moments = _ranks(columns, params)
+        times, moments = _ranks(columns, examples.rows, params)
     else:
         times = _in_order(examples, schema)
     return Known(examples, columns, keys, near, groups, times, moments)
@@ -121,12 +131,16 @@ def _spread(count: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _ranks(columns: Columns, params: "SplitParams") -> "tuple[npt.NDArray[np.int64], pd.DataFrame]":
+def _ranks(
+    columns: Columns, rows: npt.NDArray[np.int64], params: "SplitParams"
+) -> "tuple[npt.NDArray[np.int64], pd.DataFrame]":
     """The rows' times as whole numbers in their order, and the distinct times."""
     import pandas as pd
 
     names = list(params.time)
-    frame = pd.DataFrame({name: _moments(column_of(columns, name, "time"), name) for name in names})
+    frame = pd.DataFrame(
+        {name: _moments(column_of(columns, name, "time"), name, rows) for name in names}
+    )
     # Several columns sort as a tuple would.
     ranks = frame.groupby(names, sort=True).ngroup().to_numpy().astype(np.int64)
     return ranks, frame.drop_duplicates().sort_values(names).reset_index(drop=True)
@@ -146,7 +160,7 @@ def _in_order(examples: Examples, schema: Schema) -> npt.NDArray[np.int64] | Non
     return None
 
 
-def _moments(values: npt.NDArray[Any], name: str) -> "pd.Series[Any]":
+def _moments(values: npt.NDArray[Any], name: str, rows: npt.NDArray[np.int64]) -> "pd.Series[Any]":
     """Numbers as they are, texts as dates; raises InputError for a cell that is neither."""
     import pandas as pd
 
@@ -154,14 +168,21 @@ def _moments(values: npt.NDArray[Any], name: str) -> "pd.Series[Any]":
     if values.dtype.kind != "f":
         numbers = pd.to_numeric(cells, errors="coerce")
         dates = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=True)
-        cells = dates if numbers.isna().any() else numbers
+        # What most cells are is what the others should be.
+        cells = dates if dates.notna().sum() > numbers.notna().sum() else numbers
     elif values.dtype == np.float64:
         cells = pd.to_datetime(cells, unit="D", utc=True).dt.round("ms")
     wrong = np.flatnonzero(cells.isna())
     if wrong.size:
+        where = f"split.time: column {name!r}, row {rows[wrong[0]] + 1}"
+        text = str(values[wrong[0]])
+        if text in ("", "nan"):
+            raise InputError(
+                f"{where}: the time is missing, in {len(wrong):,} of {len(values):,} rows.\n"
+                "Fill it in, take these rows out, or choose another column."
+            )
         raise InputError(
-            f"split.time: column {name!r}, row {wrong[0] + 1}: {str(values[wrong[0]])!r} is "
-            "neither a number nor a date like 2026-01-31 or 2026-01-31T12:00."
+            f"{where}: {text!r} is neither a number nor a date like 2026-01-31 or 2026-01-31T12:00."
         )
     return cells
 

@@ -439,7 +439,7 @@ def folders(draw: st.DrawFn) -> Case:
 
 _STRUCT = pa.struct([("a", pa.int32())])
 STORED: list[Callable[[int], pa.Array]] = [
-    lambda n: pa.nulls(n),
+    pa.nulls,
     lambda n: pa.array([place % 2 == 0 for place in range(n)]),
     lambda n: pa.array([2**63 - 1 - place for place in range(n)], pa.int64()),
     lambda n: pa.array([2**64 - 1 - place for place in range(n)], pa.uint64()),
@@ -569,86 +569,81 @@ BROKEN = [
 BROKEN += [b"II*\0\x08\0\0\0\xff\xff", b"RIFF\0\0\0\0WEBPVP8 ", b"%!PS-Adobe\n", b"<svg/>"]
 
 
+Files = dict[str, bytes]
+FOLDERS = ["ants", "bees", "train", "test", "cats", ".x", ""]
+SAVED = [("JPEG", "RGB"), ("GIF", "P"), ("TIFF", "F"), ("TIFF", "I"), ("PNG", "1"), ("BMP", "RGB")]
+LEADING = ["../../../params.yaml", "/etc/passwd", "absent", "link.png", "../bees", "/"]
+WISHES: list[dict[str, Any]] = [{"size": [4, 300]}, {"size": [1, 1]}, {"size": [10**6, 10**6]}]
+WISHES += [{"channels": 3}, {"channels": 1}, {"task": "multilabel"}, {"task": "regression"}]
+
+
 @st.composite
 def picture_folders(draw: st.DrawFn) -> Case:
     """Folders with broken, renamed, misplaced files, links and odd names."""
     files, links = dict(pictured()), {}
-    ingest: dict[str, Any] = dict(FOLDER)
-    for _ in range(draw(st.integers(1, 3))):
-        name = draw(st.sampled_from(sorted(files)))
-        how = draw(st.integers(0, 10))
-        folder = (
-            f"data/set/{draw(st.sampled_from(['ants', 'bees', 'train', 'test', 'cats', '.x', '']))}"
-        )
-        if how == 0:
-            files[name] = draw(st.sampled_from(BROKEN))
-        elif how == 1:
-            files[name] = draw(spoiled(files[name]))
-        elif how == 2:
-            kind, mode = draw(
-                st.sampled_from(
-                    [
-                        ("JPEG", "RGB"),
-                        ("GIF", "P"),
-                        ("TIFF", "F"),
-                        ("PNG", "I"),
-                        ("PNG", "1"),
-                        ("BMP", "RGB"),
-                    ]
-                )
-            )
-            files[name] = picture(
-                draw(st.integers(0, 20)), kind, mode, draw(st.sampled_from([1, 2, 8, 40]))
-            )
-        elif how == 3:
-            odd = draw(odd_text.filter(lambda text: "/" not in text and "\0" not in text))
-            # As long as a file's name may be.
-            odd = odd.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore")
-            files[f"{folder}/{odd}.png"] = files.pop(name)
-        elif how == 4:
-            for other in [other for other in files if "/ants/" in other][draw(st.integers(0, 3)) :]:
-                del files[other]
-                if len(files) < 2:
-                    break
-        elif how == 5:
-            links[f"{folder}/link.png"] = draw(
-                st.sampled_from(
-                    ["../../../params.yaml", "/etc/passwd", "absent", "link.png", "../bees", "/"]
-                )
-            )
-        elif how == 6:
-            for other in [other for other in files if "/bees/" in other]:
-                files[other] = draw(st.sampled_from(BROKEN))
-        elif how == 7:
-            files[f"{folder}/notes.txt"] = b"x"
-        elif how == 8:
-            ingest |= draw(
-                st.sampled_from(
-                    [{"size": [4, 300]}, {"channels": 3}, {"size": [1, 1]}, {"task": "multilabel"}]
-                    + [{"size": [10**6, 10**6]}, {"task": "regression"}, {"channels": 1}]
-                )
-            )
-        elif how == 9:
-            # The same in parts.
-            part = {True: "train", False: draw(st.sampled_from(["test", "val", "odd"]))}
-            files = {
-                f"data/set/{part[place % 3 > 0]}/{other.removeprefix('data/set/')}": raw
-                for place, (other, raw) in enumerate(sorted(files.items()))
-            }
-        else:
-            copy = draw(st.sampled_from(sorted(files)))
-            files |= dict.fromkeys(list(files)[: draw(st.integers(1, 40))], files[copy])
-    method = draw(
-        st.sampled_from([{}, {}, {"method": "given"}, {"folds": 2}, {"near_copies": False}])
+    ways = [_broken, _saved, _renamed, _fewer, _all_broken, _loose, _parted, _copied]
+    for way in draw(st.lists(st.sampled_from(ways), min_size=1, max_size=3)):
+        way(draw, files)
+    if draw(st.integers(0, 3)) == 0:
+        at = f"data/set/{draw(st.sampled_from(['ants', 'bees', 'cats', '']))}/link.png"
+        links = {at.replace("//", "/"): draw(st.sampled_from(LEADING))}
+    wish = draw(st.sampled_from(WISHES)) if draw(st.integers(0, 4)) == 0 else {}
+    methods = [{}, {}, {"method": "given"}, {"folds": 2}, {"near_copies": False}]
+    return Case(files, FOLDER | wish, SPLIT | draw(st.sampled_from(methods)), links=links)
+
+
+def _one(draw: st.DrawFn, files: Files) -> str:
+    return draw(st.sampled_from(sorted(files)))
+
+
+def _broken(draw: st.DrawFn, files: Files) -> None:
+    name = _one(draw, files)
+    files[name] = draw(st.sampled_from(BROKEN) | spoiled(files[name]))
+
+
+def _saved(draw: st.DrawFn, files: Files) -> None:
+    size = draw(st.sampled_from([1, 2, 8, 40]))
+    kind, mode = draw(st.sampled_from(SAVED))
+    files[_one(draw, files)] = picture(draw(st.integers(0, 20)), kind, mode, size)
+
+
+def _renamed(draw: st.DrawFn, files: Files) -> None:
+    odd = draw(odd_text.filter(lambda text: "/" not in text and "\0" not in text))
+    # As long as a file's name may be.
+    odd = odd.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore")
+    folder = draw(
+        st.sampled_from(FOLDERS) | st.just(odd).filter(lambda text: text not in ("", ".."))
     )
-    files = {
-        name: raw
-        for name, raw in files.items()
-        if not any(name.startswith(f"{link}/") for link in links)
-    }
-    return Case(
-        files, ingest, SPLIT | method, links={k: v for k, v in links.items() if k not in files}
-    )
+    files[f"data/set/{folder}/{odd}.png"] = files.pop(_one(draw, files))
+
+
+def _fewer(draw: st.DrawFn, files: Files) -> None:
+    kept = draw(st.integers(0, 3))
+    for other in [other for other in sorted(files) if "/ants/" in other][kept:]:
+        del files[other]
+    files["data/set/notes.txt"] = b"x"
+
+
+def _all_broken(draw: st.DrawFn, files: Files) -> None:
+    for other in [other for other in files if "/bees/" in other]:
+        files[other] = draw(st.sampled_from(BROKEN))
+
+
+def _loose(draw: st.DrawFn, files: Files) -> None:
+    files[f"data/set/{draw(st.sampled_from(FOLDERS))}/notes.txt"] = b"x"
+
+
+def _parted(draw: st.DrawFn, files: Files) -> None:
+    other = draw(st.sampled_from(["test", "val", "odd"]))
+    for place, name in enumerate(sorted(files)):
+        part = other if place % 3 == 0 else "train"
+        files[f"data/set/{part}/{name.removeprefix('data/set/')}"] = files.pop(name)
+
+
+def _copied(draw: st.DrawFn, files: Files) -> None:
+    copy = files[_one(draw, files)]
+    for name in sorted(files)[: draw(st.integers(1, 40))]:
+        files[name] = copy
 
 
 @st.composite
@@ -711,7 +706,7 @@ def picture_arrays(draw: st.DrawFn) -> Case:
     with np.errstate(all="ignore"):
         if 0 in how:
             pictures = pictures.astype(draw(st.sampled_from(KINDS)))
-        if 1 in how:
+        elif 1 in how:
             pictures = pictures.astype(draw(st.sampled_from(["f2", "f4", "f8"])))
             value = draw(st.sampled_from([np.nan, np.inf, 1e30, 3e38, -1e38, 1e-40, 6e4, 300.0]))
             pictures.flat[draw(st.integers(0, 600))] = value

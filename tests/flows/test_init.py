@@ -429,7 +429,7 @@ def test_what_cannot_be_learned_from_changes_nothing(alone: Path, tmp_path: Path
 def test_contradicting_wishes_and_wrong_params_are_told(alone: Path, tmp_path: Path) -> None:
     path = written(tmp_path / "shop.csv", frame())
     before = PARAMS.read_text()
-    for more in ({"ignore": ("bought",)}, {"weight": "bought"}):
+    for more in ({"weight": "bought"}, {"weight": "bough"}):
         with pytest.raises(InputError, match=r"'bought'"):
             flows.init.init(wishes(path, target=("bought",), **more), Path())
     PARAMS.write_text(before.replace("patience: 4", "patience: four"))
@@ -458,6 +458,34 @@ def test_init_sets_everything_and_says_so(
     assert expected is not None
     assert list(expected.columns) == ["x", "size", "customerID", "region"]
     assert Path("data/shop.csv").read_bytes() == path.read_bytes()
+
+
+def test_parts_of_a_table_too_large_for_memory_are_seen(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for part in ("train", "test"):
+        frame().to_parquet(folder / f"{part}.parquet")
+    flows.init.init(wishes(folder, target=("bought",)), Path())
+    assert read_raw()["split"]["method"] == "given"
+
+
+def test_a_group_is_not_promised_to_stay_together_over_time(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "shop.csv", frame().assign(day=range(ROWS), who=["a", "b"] * 100))
+    flows.init.init(wishes(path, target=("bought",), time=("day",), group="who"), Path())
+    said = capsys.readouterr().out
+    assert "stay together" not in said
+    assert "where it tears values of 'who' apart" in said
+
+
+def test_a_password_is_not_said_again() -> None:
+    told = wishes("postgresql://ann:secret@db.example/shop", query="SELECT 1")
+    assert "secret" not in told.again()
+    assert "postgresql://ann:***@db.example/shop" in told.again()
 
 
 def test_what_was_told_of_columns_is_kept_for_the_same_data_only(

@@ -135,3 +135,12 @@ def test_parts_by_name() -> None:
     assert partition.by_names(names).tolist() == [TRAIN, HOLDOUT, VALIDATION, HOLDOUT]
     with pytest.raises(KeyError, match="tset"):
         partition.by_names(np.array(["tset"], dtype=object))
+
+
+def test_texts_of_numbers_are_told_apart_by_value_and_missing_ones_are_alike() -> None:
+    keys = partition.text_keys(np.array([1, np.nan, 0.0, -0.0, np.nan, 1], dtype=np.float32))
+    assert len(set(keys.tolist())) == 3
+    assert keys[0] == keys[5]
+    assert keys[1] == keys[4]
+    assert keys[2] == keys[3]
+    assert len(set(partition.text_keys(["a", "b", "a"]).tolist())) == 2

@@ -1,6 +1,7 @@
 """Decoding: every way in which a file says what it shows gives the same picture."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,21 @@ def test_nothing_sound_and_too_little_memory(
     monkeypatch.setattr(sources, "available", lambda: 6000)
     with pytest.raises(InputError, match=r"here: the pictures take .* free"):
         decode(entries(path), settings(), "here")
+
+
+def test_more_than_memory_should_hold_is_decoded_into_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [save(tmp_path / f"{place}.png", place) for place in range(5)]
+    paths.insert(2, tmp_path / "broken.png")
+    paths[2].write_bytes(b"no picture")
+    plain = decode(entries(*paths), settings(), "here")
+    monkeypatch.setattr("models.picture_decoding.IN_MEMORY_BYTES", 100)
+    mapped = decode(entries(*paths), settings(), "here")
+    assert isinstance(mapped.pictures, np.memmap)
+    np.testing.assert_array_equal(mapped.pictures, plain.pictures)
+    assert [fault.name for fault in mapped.faults] == ["broken.png"]
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match=r"here: the pictures take .* are free in "):
+        decode(entries(*paths), settings(), "here")

@@ -153,7 +153,9 @@ def test_a_column_names_the_part_and_validation_is_taken_from_train() -> None:
         ({"group": "woh"}, {"who": "a"}, "there is no column 'woh'; did you mean 'who'"),
         ({"method": "time", "time": ("t",)}, {"t": "soon"}, "column 't', row 1: 'soon' is neither"),
         ({"method": "time", "time": ("t",)}, {"t": "1"}, "has 1 distinct time;"),
-        ({"method": "column", "part": "p"}, {"p": "tset"}, "'tset', which names no part"),
+        ({"method": "time", "time": ("t",)}, {"t": ""}, "row 1: the time is missing, in 60 of 60"),
+        ({"method": "column", "part": "p"}, {"p": "Tset"}, "row 1: 'Tset', which names no part"),
+        ({"group": "g"}, {"g": "one"}, "split.group: 60 rows have 1 distinct in 'g'"),
         ({"method": "column", "part": "p"}, {"p": "train"}, "no rows are left for holdout"),
         ({"validation": 1, "holdout": 60}, {}, "no rows are left for train"),
     ],
@@ -164,6 +166,33 @@ def test_what_cannot_be_done_is_said(
     columns: Texts = {name: np.array([text] * 60, dtype=object) for name, text in aside.items()}
     with pytest.raises(InputError, match=message):
         run(tmp_path, examples(["a", "b"] * 30), params(**settings), columns)
+
+
+def test_a_wrong_cell_is_named_by_its_row_in_the_raw_data() -> None:
+    given = examples(["a", "b"] * 5)
+    given.rows[:] += 100
+    cells = texts(*["1"] * 7, "soon", *["2"] * 2)
+    with pytest.raises(InputError, match="row 108: 'soon' is neither"):
+        assigned(given, {"t": cells}, params(method="time", time=("t",)))
+    column = np.where(cells == "soon", cells, "train")
+    with pytest.raises(InputError, match="row 108: 'soon', which names no part"):
+        assigned(given, {"t": column}, params(method="column", part="t"))
+
+
+def test_equal_rows_are_too_few_to_part(tmp_path: Path) -> None:
+    given = examples(["a", "b"] * 30)
+    given.features["x"][:] = 1
+    with pytest.raises(InputError, match="split: of 60 rows 1 differ in their features"):
+        run(tmp_path, given, params())
+
+
+def test_rows_without_a_group_are_one_group() -> None:
+    given = examples(["a", "b"] * 50)
+    given.features["x"][:] = np.arange(100) % 20
+    given.features["x"][10:30] = np.nan
+    codes, notes = assigned(given, {}, params(group="x"))
+    assert len(set(codes[10:30].tolist())) == 1
+    assert notes == ["21 groups by 'x', each in one part"]
 
 
 @pytest.mark.parametrize("members", [1, 2])
