@@ -10,7 +10,7 @@ import numpy as np
 
 from models import portrait
 from models.examples import GIVEN, PICTURE, Examples, Schema, Texts
-from pipeline.errors import InputError
+from pipeline.errors import InputError, shown
 from pipeline.params_file import checked, load_some
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _bars(title: str, counts: "Counter[str]", total: int) -> Iterator[str]:
     yield ""
     yield _cut(title, WIDTH)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    width = min(NAME, max((_wide(_safe(name)) for name, _ in ordered[:CLASSES]), default=0))
+    width = min(NAME, max((_wide(shown(name)) for name, _ in ordered[:CLASSES]), default=0))
     most = max((count for _, count in ordered), default=0) or 1
     for name, count in ordered[:CLASSES]:
         bar = "█" * max(1, round(BAR * count / most)) if count else ""
@@ -196,7 +196,7 @@ def _columns(seen: Examples, schema: Schema, told: dict[str, Any]) -> Iterator[s
 def _values(facts: dict[str, Any], seen: Examples, width: int) -> str:
     """What a column holds, in one line."""
     if "commonest" in facts:
-        shares = [f"{_safe(text)} ({count:,})" for text, count in facts["commonest"]]
+        shares = [f"{shown(text)} ({count:,})" for text, count in facts["commonest"]]
         return _cut(", ".join(shares), width)
     if facts["min"] is None:
         return ""
@@ -240,7 +240,7 @@ def _found(found: "Sequence[Finding]") -> Iterator[str]:
 def _wrapped(text: str) -> Iterator[str]:
     """A paragraph, its later lines indented; long words are cut in two."""
     line = ""
-    for word in _safe(text).split():
+    for word in shown(text).split():
         rest = word
         while rest:
             candidate = f"{line} {rest}" if line.strip() else line + rest
@@ -268,14 +268,6 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _safe(text: str) -> str:
-    """Text that does nothing to a terminal: what does not print is written as its code."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
 def _wide(text: str) -> int:
     """Columns that a terminal gives to a text."""
     return sum(
@@ -293,7 +285,7 @@ def _fitting(text: str, width: int) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    safe = _safe(text)
+    safe = shown(text)
     return safe if _wide(safe) <= width else _fitting(safe, width - 1) + "…"
 
 

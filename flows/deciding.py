@@ -20,7 +20,7 @@ from flows.wishes import Wishes
 from models import understanding
 from models.examples import GIVEN
 from models.understanding import Candidate, Goal
-from pipeline.errors import InputError
+from pipeline.errors import InputError, shown
 from pipeline.params_file import checked
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def _targets(
 
 
 def _asked(found: Sequence[Candidate], listed: Sequence[str], columns: Sequence[str]) -> str:
-    print("Which column is to be predicted?", *listed, sep="\n")
+    print("Which column is to be predicted?", *map(shown, listed), sep="\n")
     while True:
         try:
             answer = input("Its number, or any column's name [1]: ").strip() or "1"
@@ -318,7 +318,8 @@ def _asked(found: Sequence[Candidate], listed: Sequence[str], columns: Sequence[
             return answer
         if answer.isdecimal() and 1 <= int(answer) <= len(found):
             return found[int(answer) - 1].name
-        print(f"Give a number from 1 to {len(found)}, or a name. Columns: {', '.join(columns)}")
+        there = shown(", ".join(columns))
+        print(f"Give a number from 1 to {len(found)}, or a name. Columns: {there}")
 
 
 def _ignored(known: "Sequence[Facts]", targets: Sequence[str], wishes: Wishes) -> dict[str, str]:

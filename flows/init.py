@@ -9,6 +9,7 @@ from flows.setting import Values, write_params
 from flows.wishes import Wishes
 from models import expectations, presets
 from pipeline.artifacts import Raw, Source
+from pipeline.errors import shown
 from pipeline.graph import sections, trace
 from pipeline.params_file import load, read_raw
 from pipeline.project import EXPECTED, open_project
@@ -33,11 +34,11 @@ def init(wishes: Wishes, stand: Path) -> None:
     rows = decision.read.profile["rows"]
     print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
     for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
-        print(line)
+        print(shown(line))
     for finding in decision.findings:
-        print(f"{finding.severity}: {finding}")
+        print(shown(f"{finding.severity}: {finding}"))
     for hint in decision.hints:
-        print(f"hint: {hint}")
+        print(shown(f"hint: {hint}"))
     print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
 
 

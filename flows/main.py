@@ -11,8 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ExitCode, FettleError, InputError, as_fault
+
+if TYPE_CHECKING:
+    from pipeline.params_file import Params
+    from pipeline.project import Project
 
 TASKS = ("classification", "multilabel", "regression")
 """As `models.target.Task` has them, which is not imported for every command."""
@@ -162,13 +167,28 @@ def _where_user_stands(path: str) -> Path:
     return Path(os.environ.get("FETTLE_CWD", os.getcwd())) / path
 
 
+def _params(project: "Project") -> "Params":
+    """params.yaml, with what its sections have to say to each other; raises InputError."""
+    params = project.params()
+    if "objective" in params:
+        # Else it would be said after the first stages have trained.
+        from models.objective import Objective
+        from tasks.ingest import IngestParams
+
+        objective, ingest = params["objective"], params["ingest"]
+        assert isinstance(objective, Objective)
+        assert isinstance(ingest, IngestParams)
+        objective.require_task(ingest.task)
+    return params
+
+
 def _plan(options: argparse.Namespace) -> None:
     from pipeline.memory import Memory
     from pipeline.plan import lines, plan
     from pipeline.project import open_project
 
     project = open_project()
-    params = project.params()
+    params = _params(project)
     project.require_rendered()
     for line in lines(plan(project.nodes, params, Memory(project.root))):
         print(line)
@@ -179,7 +199,7 @@ def _run(options: argparse.Namespace) -> int:
 
     # What is wrong with the project is said before a server is started for it.
     project = open_project()
-    project.params()
+    _params(project)
     project.require_rendered()
     from flows.run import run
 

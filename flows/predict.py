@@ -17,7 +17,7 @@ from models.table_cells import Missing
 from models.target import Target
 from models.threshold import Decision
 from pipeline.artifacts import replacing
-from pipeline.errors import InputError
+from pipeline.errors import InputError, shown
 from pipeline.params import Section
 from pipeline.params_file import load_some
 
@@ -49,13 +49,13 @@ def predict(path: Path, out: Path | None) -> None:
     ingest, objective, bootstrap = _params()
     new = read_arrivals(path, schema, target, _reading(ingest))
     for note in new.notes:
-        print(note, file=sys.stderr)
+        print(shown(note), file=sys.stderr)
     measures = _measures(target, objective) if new.known is not None else []
     predictions = _predictions(chosen.model, new, target)
     _write(_table(new, predictions, target, decision), out)
     if new.known is not None and len(new.known.places):
         for line in figures(new, predictions, target, decision, measures, bootstrap):
-            print(line, file=sys.stderr)
+            print(shown(line), file=sys.stderr)
 
 
 def _params() -> "tuple[IngestParams, Objective, Bootstrap]":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.evaluation import Chosen
 from models.readings import Reading
-from pipeline.errors import ExitCode, as_fault
+from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
 
 log = logging.getLogger("fettle")
@@ -37,7 +37,7 @@ def run(project: Project) -> int:
     if state.is_completed():
         log.info("%s", state.message)
         for line in result(project.root):
-            print(line)
+            print(shown(line))
         return ExitCode.OK
     codes = {name: code for code, name in STATE_NAMES.items()}
     print(f"fettle: {state.message}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline import server
+from pipeline.errors import shown
 from pipeline.memory import Memory
 from pipeline.plan import Step, plan
 from pipeline.project import Project, open_project
@@ -19,7 +20,7 @@ def show() -> None:
     if (project.root / "artifacts/evaluate/chosen/choice.json").is_file():
         from flows.run import result
 
-        print(*result(project.root), sep="\n")
+        print(*map(shown, result(project.root)), sep="\n")
     running = server.find(project.root)
     print(f"Prefect server: {running.ui_url if running else 'not running'}")
 

@@ -114,16 +114,19 @@ class Objective(Section):
 
         Raises InputError where the metric does not fit the task, or there is no such class.
         """
-        metric = METRICS[self.metric]
-        if target.task not in metric.tasks:
-            fitting = [name for name in get_args(Name) if target.task in METRICS[name].tasks]
-            raise InputError(
-                f"params.yaml: objective.metric: {self.metric} is not for {target.task}.\n"
-                f"Choose one of {', '.join(fitting)}."
-            )
+        self.require_task(target.task)
         # Whatever the metric: a threshold is about this class too.
         self.place(target)
-        return _with(self, metric, target)
+        return _with(self, METRICS[self.metric], target)
+
+    def require_task(self, task: Task) -> None:
+        """Raise InputError where the metric does not fit the task."""
+        if task not in METRICS[self.metric].tasks:
+            fitting = [name for name in get_args(Name) if task in METRICS[name].tasks]
+            raise InputError(
+                f"params.yaml: objective.metric: {self.metric} is not for {task}.\n"
+                f"Choose one of {', '.join(fitting)}."
+            )
 
     def place(self, target: Target) -> int | None:
         """The positive class's place among the classes; None where the task has no classes.

@@ -37,7 +37,7 @@ class FettleError(Exception):
         Names and cells come from the data: an escape sequence among them is shown, not run, and a
         text of a book's length is cut.
         """
-        return "\n".join(_cut(_shown(line)) for line in super().__str__().split("\n"))
+        return "\n".join(_cut(shown(line)) for line in super().__str__().split("\n"))
 
 
 class InputError(FettleError):
@@ -52,7 +52,8 @@ class EnvironmentFault(FettleError):
     exit_code = ExitCode.ENVIRONMENT
 
 
-def _shown(line: str) -> str:
+def shown(line: str) -> str:
+    """A line as a terminal shows it: what it would obey or cannot show is written as its code."""
     return "".join(
         mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line
     )

@@ -117,6 +117,9 @@ def _told(problem: Any, types: Mapping[str, type[Section]], path: Path) -> str:
         return f"{path}: {key}: is missing, and has no default."
     message = problem["msg"].removeprefix("Value error, ")[: 2 * LETTERS]
     message = message[:1].lower() + message[1:]
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
+        # About several keys of a section, which the message names.
+        return f"{path}: {key}: {message}."
     return f"{path}: {key}: {_short(problem['input'])} was given; {message}."
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 import flows.main
-from flows.data import WIDTH, _cut, _drawn, _safe, _wide, _wrapped, page
+from flows.data import WIDTH, _cut, _drawn, _wide, _wrapped, page
 from flows.setting import write_params
 from models import portrait
 from models.examples import Column, Examples, Schema
+from pipeline.errors import shown
 from pipeline.params_file import PARAMS
 from tests.conftest import SHARED
 
@@ -117,7 +118,7 @@ def test_no_text_leaves_its_lines_or_the_page(text: str) -> None:
         assert _wide(line) <= WIDTH
         assert line.isprintable()
     assert _wide(_cut(text, 30)) <= 30
-    kept = "".join(_safe(text).split())
+    kept = "".join(shown(text).split())
     assert "".join("".join(_wrapped(text)).split()) == kept
 
 

@@ -1,6 +1,7 @@
 """`fettle predict`: what is written for each task, and what is said of known targets."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,20 @@ def test_wrong_params_are_told(
     with pytest.raises(InputError, match=message):
         run(monkeypatch, "x,y\n1,a\n", [[0.8, 0.2]], "accuracy")
     assert not Path("out.csv").exists()
+
+
+def test_notes_and_figures_do_nothing_to_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen(("y\x1b[2J",), "regression", ("y\x1b[2J",))
+    read = predict.read_arrivals
+
+    def noted(*given: Any) -> Any:
+        return replace(read(*given), notes=["\x1b[2J.png: left out: the file is empty"])
+
+    monkeypatch.setattr(predict, "read_arrivals", noted)
+    run(monkeypatch, "x,y\x1b[2J\n1,1\n2,2\n", [[4.0], [6.0]], "rmse")
+    said = capsys.readouterr().err
+    assert r"\x1b[2J.png: left out" in said
+    assert r"3.536 y\x1b[2J" in said
+    assert "\x1b" not in said

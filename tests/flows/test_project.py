@@ -251,6 +251,9 @@ def test_what_init_cannot_use_changes_nothing(
     own.fettle("init", str(tmp_path / "shap.csv"), "--target", "bought", expect=3)
     own.fettle("predict", str(tmp_path / "shop.csv"), expect=3)
     assert own.git("status", "--short") == ""
+    own.replace("params.yaml", "metric: accuracy", "metric: rmse")
+    for command in ("plan", "run"):
+        assert "rmse is not for classification" in own.fettle(command, expect=3)
 
 
 def test_a_rare_class_is_named_and_nothing_is_kept(

@@ -1,9 +1,10 @@
 """params.yaml: what is refused, and in which words."""
 
 from pathlib import Path
+from typing import Self
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.errors import InputError
 from pipeline.params import Section
@@ -15,6 +16,12 @@ class Oven(Section):
 
     heat: float = Field(gt=0, le=300)
     shelves: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.shelves) > 9:
+            raise ValueError("shelves are too many for any heat")
+        return self
 
 
 GOOD = "run: {workers: 2, schedule: '0 3 * * *'}\noven: {heat: 1e-3, shelves: [1, 2]}\n"
@@ -45,6 +52,7 @@ def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
         ("heat:", "haet:", "oven.haet: there is no such key; did you mean heat?"),
         ("heat:", "haet:", "oven.heat: is missing, and has no default"),
         ("[1, 2]", "[1, two]", 'oven.shelves.1: "two" was given'),
+        ("[1, 2]", str([1] * 10), "oven: shelves are too many for any heat."),
         ("oven:", "ovem:", "ovem: there is no such key; did you mean oven?"),
         ("workers: 2", "workers: 0", "run.workers: 0 was given"),
         ("run: {", "run: {{", "this is not valid YAML"),
