@@ -75,10 +75,10 @@ def test_a_parameter_reruns_what_follows_and_set_back_restores(toy: Checkout) ->
 def test_a_shared_section_reruns_the_stages_that_take_it_and_what_follows(toy: Checkout) -> None:
     toy.fettle("run")
     before = toy.lock
-    toy.replace("params.yaml", "metric: length", "metric: width")
+    toy.replace("params.yaml", "word: length", "word: width")
     plan = toy.fettle("plan").splitlines()
     found = [line.split()[:2] for line in plan if line.split()[0] in STAGES]
-    because = "because parameter objective.metric changed from length to width"
+    because = "because parameter aim.word changed from length to width"
     reasons = {stage: because in "".join(_reasons(plan, stage)) for stage in STAGES}
     takers = ["search", "distill", "evaluate"]
     assert found == [
@@ -89,7 +89,7 @@ def test_a_shared_section_reruns_the_stages_that_take_it_and_what_follows(toy: C
     assert cached(toy.fettle("run"), "current") == STAGES[:3]
     assert "by width" in (toy.root / "artifacts/search/text/text.txt").read_text()
     assert "up to date" in toy.dvc("status")
-    toy.replace("params.yaml", "metric: width", "metric: length")
+    toy.replace("params.yaml", "word: width", "word: length")
     assert cached(toy.fettle("run"), "restored") == STAGES[3:]
     assert toy.lock == before
 
@@ -182,7 +182,7 @@ def test_an_edit_in_mid_run_is_not_committed(toy: Checkout, door: str) -> None:
 @pytest.mark.parametrize("door", ["run", "repro"])
 @pytest.mark.parametrize(
     ("section", "old", "new"),
-    [("search", "trials: 3", "trials: 2"), ("objective", "metric: length", "metric: width")],
+    [("search", "trials: 3", "trials: 2"), ("aim", "word: length", "word: width")],
 )
 def test_an_edit_of_a_section_in_mid_run_is_not_committed(
     toy: Checkout, door: str, section: str, old: str, new: str

@@ -6,10 +6,10 @@ from pipeline.artifacts import Bundle, Csv, Folder, Json, Metrics, Page
 from pipeline.params import Section
 
 
-class Objective(Section):
+class Aim(Section):
     """What several toy stages are told."""
 
-    metric: str
+    word: str
 
 
 @dataclass(frozen=True)
