@@ -24,7 +24,10 @@ def repeats(targets: npt.NDArray[np.object_], keys: Keys, seed: int) -> npt.NDAr
 
     keys: `(n,)`, by which the rows are ordered where only some of a class are repeated once more.
     """
-    _, place, counts = np.unique(targets.astype(str), return_inverse=True, return_counts=True)
+    import pandas as pd
+
+    place, classes = pd.factorize(targets, sort=True)
+    counts = np.bincount(place, minlength=len(classes))
     whole, rest = np.divmod(counts.max(), counts)
     order = np.lexsort((uniform(keys, seed), place))
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])

@@ -14,7 +14,7 @@ class Epoch:
     """What was minimised, penalties included: the mean over the epoch's batches."""
     accuracy: float | None
     val_loss: float
-    """By `Objective.measure`: without penalties, after the epoch."""
+    """By `Criterion.measure`: without penalties, after the epoch."""
     val_accuracy: float | None
     learning_rate: float
 

@@ -252,8 +252,16 @@ def _picture_array(cells: Any, shape: tuple[int, ...]) -> npt.NDArray[np.generic
 
 def _targets(schema: Schema, table: Any) -> npt.NDArray[Any]:
     if schema.task == "classification":
-        return _column(table, "target").astype(object)
+        # Coded first, so that a class is one text however many examples have it.
+        told: npt.NDArray[Any] = _coded(table["target"]).to_numpy(zero_copy_only=False)
+        return told.astype(object)
     return np.stack([_column(table, f"target.{name}") for name in schema.targets], axis=1)
+
+
+def _coded(values: Any) -> Any:
+    import pyarrow as pa
+
+    return values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
 
 
 def _weights(table: Any) -> Weights:

@@ -57,7 +57,7 @@ def text_keys(values: Sequence[str] | npt.NDArray[np.generic]) -> Keys:
     """`(n,)` hashes of texts, or of what `str` makes of other values; missing ones are alike."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
         # Both zeros are one value.
-        values = np.add(values, 0.0)
+        values = np.add(values, 0, dtype=values.dtype)
     # By their texts: what is not a number equals nothing, itself neither.
     texts = [str(value) for value in values]
     keys = {text: _digest(text.encode()) for text in set(texts)}

@@ -141,8 +141,9 @@ def scaling(*, numbers: bool, method: str) -> str:
     """How networks see a table's numbers, by the method of the split.
 
     By rank, as long tails are the rule; but ranks cannot tell what lies beyond the training rows,
-    where later times lie. Measured on cars by model year, root mean squared errors of the baseline
-    on validation: 3.8 miles a gallon with standard scaling, 4.2 with ranks.
+    where later times lie. Measured, root mean squared errors of the baseline on validation: cars by
+    model year, 3.8 miles a gallon with standard scaling and 4.2 with ranks; but bicycles hired by
+    the hour, 112 and 101. Where the future looks like the past, try ranks too.
     """
     return "quantile" if numbers and method != "time" else "standard"
 

@@ -1,5 +1,6 @@
 """What `split` refuses: parts on which nothing can be learned, or nothing be said."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,13 +54,19 @@ def require_targets(
         _require_both(targets[codes == TRAIN], schema)
 
 
-def _members(targets: npt.NDArray[Any], schema: Schema) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def _members(
+    targets: npt.NDArray[Any], schema: Schema
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Every class or label in words, and which examples `(n,)` have it."""
+    import pandas as pd
+
     if schema.task == "multilabel":
-        pairs = zip(schema.targets, targets.T, strict=True)
-        return [(f"label {name!r}", values > 0) for name, values in pairs]
-    names, places = np.unique(targets.astype(str), return_inverse=True)
-    return [(f"class {name!r}", places == place) for place, name in enumerate(names.tolist())]
+        for name, values in zip(schema.targets, targets.T, strict=True):
+            yield f"label {name!r}", values > 0
+        return
+    places, names = pd.factorize(targets, sort=True)
+    for place, name in enumerate(names.tolist()):
+        yield f"class {name!r}", places == place
 
 
 def _empty(part: int, known: Known, params: "SplitParams") -> str:

@@ -1,5 +1,6 @@
 """The whole pipeline on small data, from a user's file to predictions, through both doors."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Checkout, copy_code, kill_group, make_repository
@@ -43,6 +45,59 @@ def write_table(path: Path, rows: int = 240) -> None:
     label = np.where(x + (place == "Bern") + 0.3 * random.normal(size=rows) > 0.5, "yes", "no")
     lines = [f"{a:.3f},{b:.3f},{c},{d}" for a, b, c, d in zip(x, y, place, label, strict=True)]
     path.write_text("\n".join(["x,y,place,bought", *lines]) + "\n")
+
+
+def write_flats(path: Path, rows: int = 240) -> None:
+    """Rents: a quantity that follows from a number, from a word in a text and from a date."""
+    random = np.random.default_rng(6)
+    rooms = random.integers(1, 7, rows)
+    garden = random.random(rows) < 0.5
+    days = random.permutation(np.arange(rows) * 3)
+    words = ["bright", "quiet", "near", "the", "station", "and", "shops", "with", "view", "old"]
+    texts = [
+        " ".join([*random.choice(words, 7), "a garden" if has else "no balcony"]) for has in garden
+    ]
+    rent = 400 + 250 * rooms + 300 * garden + 0.2 * days + random.normal(0, 20, rows)
+    dates = pd.Timestamp("2021-01-01") + pd.to_timedelta(days, unit="D")
+    pd.DataFrame(
+        {
+            "rooms": rooms,
+            "area": (rooms * 18 + random.normal(0, 6, rows)).round(1),
+            "described": texts,
+            "listed": dates.strftime("%Y-%m-%d"),
+            "rent": rent.round(2),
+        }
+    ).to_csv(path, index=False)
+
+
+def write_pictures(folder: Path, each: int = 40) -> None:
+    """Noisy stripes of 16x16, across or down, in a folder for each class."""
+    random = np.random.default_rng(7)
+    for name in ("across", "down"):
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            phase, period = random.integers(0, 4), random.integers(3, 6)
+            stripes = np.tile((np.arange(16) + phase) % period < 2, (16, 1)) * 150.0
+            shown = stripes.T if name == "across" else stripes
+            values = (shown + random.uniform(0, 80, (16, 16))).astype(np.uint8)
+            Image.fromarray(values).save(folder / name / f"{number}.png")
+
+
+def finished(own: Checkout, classes: int) -> dict[str, Any]:
+    """Checks what every run leaves; returns the choice."""
+    page = (own.root / "artifacts/report/index.html").read_text()
+    assert "<svg" in page
+    choice: dict[str, Any] = json.loads(
+        (own.root / "artifacts/evaluate/chosen/choice.json").read_text()
+    )
+    ledger = pd.read_csv(own.root / "artifacts/evaluate/ledger.csv")
+    assert ledger[ledger["decision"] == "chosen"]["candidate"].tolist() == [choice["candidate"]]
+    model = own.root / "artifacts" / choice["candidate"] / "model/model.keras"
+    assert model.read_bytes() == (own.root / "artifacts/evaluate/chosen/model.keras").read_bytes()
+    told = np.load(own.root / f"artifacts/{choice['candidate']}/model/predictions.npz")
+    assert told["predictions"].shape[2] == classes
+    assert "up to date" in own.dvc("status")
+    return choice
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +153,8 @@ def test_a_table_of_ones_own_from_init_to_predictions(
     assert (own.root / "data/shop.csv.dvc").is_file()
     output = own.fettle("run")
     assert "accuracy on the holdout (" in output
+    finished(own, 2)
     assert "<b>Rom" not in (own.root / "artifacts/report/index.html").read_text()
-    assert "up to date" in own.dvc("status")
 
     said = own.fettle("predict", str(tmp_path / "shop.csv"), "--out", str(tmp_path / "out.csv"))
     assert "accuracy on 240 rows with a target" in said
@@ -110,6 +165,55 @@ def test_a_table_of_ones_own_from_init_to_predictions(
     own.replace("data/shop.csv", "Bern", "Bonn")
     assert "data/shop.csv" in own.dvc("status")
     assert "because file data/shop.csv changed" in own.fettle("plan")
+
+
+def test_quantities_with_texts_and_dates_from_init_to_predictions(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_flats(tmp_path / "flats.csv")
+    said = own.fettle("init", str(tmp_path / "flats.csv"), "--target", "rent", "--yes")
+    assert "rent: " in said
+    assert "text columns (1): described" in said
+    assert "time columns (1): listed" in said
+    output = own.fettle("run")
+    assert "root mean squared error on the holdout (" in output
+    finished(own, 1)
+
+    new = pd.read_csv(tmp_path / "flats.csv")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    said = own.fettle("predict", str(tmp_path / "new.csv"), "--out", str(tmp_path / "out.csv"))
+    assert "root mean squared error on 240 rows with a target: " in said
+    told = pd.read_csv(tmp_path / "out.csv")
+    assert told.columns.tolist() == ["row", "prediction rent"]
+    # In the unit of the rents, and better than their mean.
+    errors = told["prediction rent"] - new["rent"]
+    assert errors.std() < new["rent"].std()
+    assert abs(errors.mean()) < new["rent"].std()
+
+
+def test_a_folder_of_pictures_from_init_to_predictions(
+    project: Callable[[str], Checkout], tmp_path: Path
+) -> None:
+    own = project("own")
+    write_pictures(tmp_path / "stripes")
+    said = own.fettle("init", str(tmp_path / "stripes"), "--yes")
+    assert "classes: across 40 (50.0%), down 40 (50.0%)" in said
+    output = own.fettle("run")
+    assert "accuracy on the holdout (" in output
+    finished(own, 2)
+
+    own.fettle("predict", str(tmp_path / "stripes"), "--out", str(tmp_path / "out.csv"))
+    told = pd.read_csv(tmp_path / "out.csv")
+    assert told.columns.tolist() == [
+        "picture",
+        "prediction",
+        "probability across",
+        "probability down",
+    ]
+    assert len(told) == 80
+    right = told["picture"].str.startswith("across") == (told["prediction"] == "across")
+    assert right.mean() > 0.8
 
 
 def test_a_folder_of_parts_is_tracked_as_one(

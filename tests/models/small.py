@@ -56,6 +56,19 @@ def pictures(folder: Path, count: int = 160) -> Development:
     return development
 
 
+def coloured(folder: Path) -> Development:
+    """Four blank pictures in colour."""
+    development = Development(folder)
+    blank = Examples(
+        {PICTURE: np.zeros((4, 8, 8, 3), dtype=np.uint8)},
+        np.array(["a", "b"] * 2, dtype=object),
+        np.arange(4),
+    )
+    looks = schema(kind="pictures").model_copy(update={"shape": (8, 8, 3)})
+    development.write(blank, blank, looks, "none")
+    return development
+
+
 def rows(count: int, seed: int) -> Examples:
     """A table whose label follows from a number and a category; one number in ten is missing."""
     generator = np.random.default_rng(seed)

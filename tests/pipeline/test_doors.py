@@ -1,5 +1,6 @@
 """One memory, two doors: nine trivial stages, real DVC, a real Prefect server, real processes."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -69,6 +70,35 @@ def test_a_parameter_reruns_what_follows_and_set_back_restores(toy: Checkout) ->
     assert cached(output) == STAGES
     assert "distill" in cached(output, "restored")
     assert toy.lock == before
+
+
+def test_a_shared_section_reruns_the_stages_that_take_it_and_what_follows(toy: Checkout) -> None:
+    toy.fettle("run")
+    before = toy.lock
+    toy.replace("params.yaml", "metric: length", "metric: width")
+    plan = toy.fettle("plan").splitlines()
+    found = [line.split()[:2] for line in plan if line.split()[0] in STAGES]
+    because = "because parameter objective.metric changed from length to width"
+    reasons = {stage: because in "".join(_reasons(plan, stage)) for stage in STAGES}
+    takers = ["search", "distill", "evaluate"]
+    assert found == [
+        *([stage, "current"] for stage in STAGES[:3]),
+        *([stage, "run"] for stage in STAGES[3:]),
+    ]
+    assert [stage for stage in STAGES if reasons[stage]] == takers
+    assert cached(toy.fettle("run"), "current") == STAGES[:3]
+    assert "by width" in (toy.root / "artifacts/search/text/text.txt").read_text()
+    assert "up to date" in toy.dvc("status")
+    toy.replace("params.yaml", "metric: width", "metric: length")
+    assert cached(toy.fettle("run"), "restored") == STAGES[3:]
+    assert toy.lock == before
+
+
+def _reasons(plan: list[str], stage: str) -> list[str]:
+    """The lines below a stage's own."""
+    start = next(place for place, line in enumerate(plan) if line.split()[0] == stage)
+    own = itertools.takewhile(lambda line: line.startswith(" "), plan[start + 1 :])
+    return list(own)
 
 
 def test_a_plan_says_what_to_know_before_a_stage_runs_on_other_inputs(toy: Checkout) -> None:
@@ -147,6 +177,27 @@ def test_an_edit_in_mid_run_is_not_committed(toy: Checkout, door: str) -> None:
     assert b"search" not in toy.lock.replace(b"artifacts/search", b"")
     toy.fettle("run")
     assert (toy.root / "artifacts/search/text/text.txt").read_text().startswith("[1, 2, 3]")
+
+
+@pytest.mark.parametrize("door", ["run", "repro"])
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [("search", "trials: 3", "trials: 2"), ("objective", "metric: length", "metric: width")],
+)
+def test_an_edit_of_a_section_in_mid_run_is_not_committed(
+    toy: Checkout, door: str, section: str, old: str, new: str
+) -> None:
+    slow_search(toy)
+    run = toy.start("./fettle", "run") if door == "run" else toy.start(".venv/bin/dvc", "repro")
+    try:
+        toy.wait_for(".searching")
+        toy.replace("params.yaml", old, new)
+        output, _ = run.communicate(timeout=120)
+    finally:
+        kill_group(run)
+    assert run.returncode == (4 if door == "run" else 255), output
+    assert f"search: edited while the stage ran: params.yaml (section {section})" in output
+    assert b"search" not in toy.lock.replace(b"artifacts/search", b"")
 
 
 def test_an_edit_before_a_later_stage_stops_the_run_there(toy: Checkout) -> None:

@@ -7,18 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from sklearn.metrics import log_loss
 
 from models import archive, scores
 from models.candidate import Baseline
+from models.examples import Development, Examples
 from models.training import Run, predict
 from pipeline.errors import FettleError
 from pipeline.executor import InSeries
 from tasks.baseline import BaselineParams, baseline
 from tests.models import small
+from tests.tasks import left
 
 PLAIN = {
     "width": 4,
     "depth": 1,
+    "text": "pool",
+    "embedding": 4,
     "learning_rate": 0.01,
     "batch_size": 32,
     "epochs": 2,
@@ -51,13 +56,45 @@ def out(development, tmp_path_factory):
     return written
 
 
-def test_the_folder_holds_what_is_documented_and_no_more(out):
-    assert [path.name for path in sorted(out.model.path.iterdir())] == [
-        "fits.csv",
-        "model.keras",
-        "predictions.npz",
-        "record.json",
-    ]
+def trained(folder, development, **changes):
+    out = Baseline.at(folder)
+    baseline.function(
+        out=out, development=development, params=params(**changes), executor=InSeries()
+    )
+    return out
+
+
+@pytest.mark.parametrize("data", left.DATA)
+def test_every_kind_of_data_leaves_what_belongs_to_it(tmp_path, data):
+    development = left.DATA[data](tmp_path / "development")
+
+    out = trained(tmp_path / "baseline", development, epochs=8, seeds=[1, 2])
+
+    left.check(out, development)
+    measured = out.yardsticks.read()
+    constant = "mean" if data in ("regression", "logarithms") else "majority"
+    assert list(measured) == [constant, "linear"]
+    truth, weights = development.truth("train")
+    if data == "texts":
+        expected = np.bincount(truth) / len(truth)
+    else:
+        expected = np.average(truth, axis=0, weights=weights)
+    np.testing.assert_allclose(measured[constant], np.tile(expected, (60, 1)), rtol=1e-5)
+    assert measured["linear"].shape == out.model.predictions().shape[1:]
+
+
+def test_a_network_learns_what_texts_say(tmp_path):
+    development = small.texts(tmp_path / "development")
+
+    out = trained(
+        tmp_path / "baseline", development, epochs=30, learning_rate=0.03, width=8, seeds=[1]
+    )
+
+    assert out.metrics.read()["validation"]["accuracy"] > 0.9
+
+
+def test_pictures_leave_what_belongs_to_them(out, development):
+    left.check(out, development)
 
 
 def test_the_record_counts_what_was_done(out):
@@ -72,26 +109,17 @@ def test_the_record_counts_what_was_done(out):
     assert (cost.fits, cost.epochs) == (record.fits, record.epochs)
 
 
-def test_metrics_are_means_over_the_seeds(out, development):
-    codes = development.validation().codes(development.classes())
-    seeds = out.model.probabilities()
-
-    assert seeds.shape == (2, 40, 10)
-    np.testing.assert_allclose(seeds.sum(axis=2), 1, atol=1e-6)
-    expected = np.mean([scores.accuracy(seed, codes) for seed in seeds])
-    assert out.metrics.read()["validation"]["accuracy"] == pytest.approx(expected)
-
-
 def test_the_saved_model_is_the_seed_with_the_lowest_loss(out, development):
     record = out.model.record()
-    codes = development.validation().codes(development.classes())
-    losses = [scores.log_loss(seed, codes) for seed in out.model.probabilities()]
+    codes, _ = development.truth("validation")
+    losses = [scores.log_losses(seed, codes).mean() for seed in out.model.predictions()]
 
     predicted = predict(archive.load(out.model.model), development.validation())
 
     place = int(np.argmin(losses))
     assert record.saved_seed == record.seeds[place]
-    np.testing.assert_allclose(predicted, out.model.probabilities()[place], atol=1e-6)
+    assert abs(losses[0] - losses[1]) > 1e-3
+    np.testing.assert_allclose(predicted, out.model.predictions()[place], atol=1e-6)
 
 
 def test_curves_are_the_means_of_the_fits(out):
@@ -107,11 +135,51 @@ def test_curves_are_the_means_of_the_fits(out):
 
 def test_yardsticks_are_the_shares_and_a_linear_model(out, development):
     measured = out.yardsticks.read()
-    codes = development.validation().codes(development.classes())
+    codes, _ = development.truth("validation")
 
-    shares = pd.Series(development.train().labels).value_counts(normalize=True).sort_index()
+    shares = pd.Series(development.train().targets).value_counts(normalize=True).sort_index()
     np.testing.assert_allclose(measured["majority"], np.tile(shares, (40, 1)), rtol=1e-6)
-    assert scores.accuracy(measured["linear"], codes) > 0.8
+    assert (measured["linear"].argmax(axis=1) == codes).mean() > 0.8
+
+
+def rare(folder, *, balanced):
+    """A class that one row in eight has; what tells it from the other is unsure."""
+    development = Development(folder)
+    development.write(
+        _rare(320, 1),
+        _rare(160, 2),
+        small.schema("number"),
+        "none",
+        balanced=balanced,
+    )
+    return development
+
+
+def _rare(count, seed):
+    generator = np.random.default_rng(seed)
+    is_rare = np.arange(count) % 8 == 0
+    number = (is_rare + generator.normal(size=count)).astype(np.float32)
+    labels = np.where(is_rare, "rare", "usual").astype(object)
+    return Examples({"number": number}, labels, np.arange(count))
+
+
+def test_class_weights_change_the_fit_and_weigh_its_validation_loss(tmp_path):
+    found = {}
+    for balanced in (False, True):
+        development = rare(tmp_path / f"development {balanced}", balanced=balanced)
+        out = trained(tmp_path / f"baseline {balanced}", development, epochs=10, seeds=[1])
+        left.check(out, development)
+        [told], (codes, _) = out.model.predictions(), development.truth("validation")
+        found[balanced] = told[:, 0].mean()
+        weights = np.where(codes == 0, 8 / 2, 8 / 14) if balanced else None
+        expected = log_loss(codes, told, sample_weight=weights)
+        loss = out.metrics.read()["validation"]["loss"]
+        assert loss == pytest.approx(expected, rel=1e-4)
+        assert loss == pytest.approx(out.model.fits.read()["val_loss"].iloc[-1], rel=1e-4)
+
+    # One example in eight is rare; with weights both classes count alike.
+    assert found[False] == pytest.approx(1 / 8, abs=0.1)
+    assert found[True] == pytest.approx(1 / 2, abs=0.15)
 
 
 @pytest.mark.doors
@@ -155,6 +223,8 @@ def test_a_fit_that_diverges_says_what_to_lower(development, tmp_path):
         {"seeds": [1, 1]},
         {"seeds": [0]},
         {"learning_rate": 0},
+        {"text": "read"},
+        {"embedding": 0},
         {"unknown": 1},
     ],
 )

@@ -4,17 +4,21 @@ import json
 import numpy as np
 import pytest
 
-from models import archive, determinism, encode, network
+from models import archive, determinism, distillation, network, training
 from models.candidate import Candidate, Trained
-from models.settings import NetworkSpec
+from models.settings import FitSettings, NetworkSpec
+from models.training import predict
 from pipeline.executor import InSeries
 from tasks.distill import DistillParams, distill
 from tests.models import small
+from tests.tasks import left
 
 SMALL = {
     "enabled": True,
     "width": 3,
     "depth": 1,
+    "text": "pool",
+    "embedding": 3,
     "temperature": 4.0,
     "hard_weight": 0.1,
     "learning_rate": 0.01,
@@ -29,19 +33,42 @@ def params(**changes):
     return DistillParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def candidate(folder, development, stage, right, certainty):
-    """An untrained model, with predictions right for the given number of examples."""
+def candidate(folder, development, stage, predictions):
+    """An untrained model, and one seed's validation predictions that it did not make."""
     trained = small.predecessor(folder, stage)
-    codes = development.validation().codes(development.classes())
-    shown = np.where(np.arange(len(codes)) < right, codes, 1 - codes)
-    probabilities = np.full((1, len(codes), 2), 1 - certainty, dtype=np.float32)
-    probabilities[0, np.arange(len(codes)), shown] = certainty
-    trained.write_probabilities(probabilities)
+    trained.write_predictions(predictions[np.newaxis])
+    data = training.encoded(str(development.path))
     determinism.start(1)
-    encoder = encode.build(encode.learn(development.train(), development.schema()))
-    built = network.build(encoder.output_shape[1:], 2, NetworkSpec.plain(8, 2), seed=1)
-    archive.save(network.assemble(encoder, built), trained.model)
+    spec = NetworkSpec.plain(8, 2, "pool", 4)
+    built = network.build(data.shape, data.target.outputs, spec, seed=1, layout=data.layout)
+    archive.save(network.assemble(data.encoder(), built, data.target), trained.model)
     return trained
+
+
+def certain(development, right, certainty):
+    """Probabilities of two classes, right for the given number of examples."""
+    codes, _ = development.truth("validation")
+    shown = np.where(np.arange(len(codes)) < right, codes, 1 - codes)
+    probabilities = np.full((len(codes), 2), 1 - certainty, dtype=np.float32)
+    probabilities[np.arange(len(codes)), shown] = certainty
+    return probabilities
+
+
+def distilled(folder, development, first, second, metric, **changes):
+    """Between a baseline and a regularised network; the other two are switched off."""
+    out = Candidate.at(folder / "distill")
+    distill.function(
+        out=out,
+        development=development,
+        baseline=first,
+        search=off(folder, "search"),
+        regularize=second,
+        finetune=off(folder, "finetune"),
+        objective=left.objective(metric),
+        params=params(**changes),
+        executor=InSeries(),
+    )
+    return out
 
 
 def off(folder, stage) -> Trained:
@@ -49,26 +76,28 @@ def off(folder, stage) -> Trained:
 
 
 @pytest.mark.parametrize(
-    ("rights", "certainties", "teacher"),
-    [((30, 35), (0.9, 0.9), "regularize"), ((35, 35), (0.9, 0.8), "baseline")],
+    ("metric", "rights", "certainties", "teacher"),
+    [
+        ("accuracy", (30, 35), (0.9, 0.9), "regularize"),
+        # Equally often right: the first, however certain.
+        ("accuracy", (35, 35), (0.8, 0.9), "baseline"),
+        # Of a lower-better objective the lowest, though it is not as often right.
+        ("log_loss", (35, 34), (0.99, 0.8), "regularize"),
+    ],
 )
-def test_the_best_candidate_teaches_and_stays_as_it_is(tmp_path, rights, certainties, teacher):
+def test_the_best_candidate_teaches_and_stays_as_it_is(
+    tmp_path, metric, rights, certainties, teacher
+):
     development = small.table(tmp_path / "development")
-    first = candidate(tmp_path, development, "baseline", rights[0], certainties[0])
-    second = candidate(tmp_path, development, "regularize", rights[1], certainties[1])
-    before = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
-    out = Candidate.at(tmp_path / "distill")
-
-    distill.function(
-        out=out,
-        development=development,
-        baseline=first,
-        search=off(tmp_path, "search"),
-        regularize=second,
-        finetune=off(tmp_path, "finetune"),
-        params=params(),
-        executor=InSeries(),
+    first, second = (
+        candidate(tmp_path, development, stage, certain(development, right, certainty))
+        for stage, right, certainty in zip(
+            ("baseline", "regularize"), rights, certainties, strict=True
+        )
     )
+    before = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
+
+    out = distilled(tmp_path, development, first, second, metric)
 
     record = out.model.record()
     assert record.settings["teacher"] == teacher
@@ -76,12 +105,53 @@ def test_the_best_candidate_teaches_and_stays_as_it_is(tmp_path, rights, certain
     assert out.model.fits.read()["phase"].unique().tolist() == ["distil"]
     after = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
     assert before == after
-    assert sorted(path.name for path in out.model.path.iterdir()) == [
-        "fits.csv",
-        "model.keras",
-        "predictions.npz",
-        "record.json",
-    ]
+    left.check(out, development)
+
+
+@pytest.mark.parametrize("data", left.DATA)
+def test_every_kind_of_data_is_distilled_from_the_best(tmp_path, data):
+    development = left.DATA[data](tmp_path / "development")
+    truth, _ = development.truth("validation")
+    if data == "texts":
+        good, bad = (certain(development, right, 0.9) for right in (55, 30))
+    elif data == "multilabel":
+        good, bad = (np.where(truth > 0.5, sure, 1 - sure) for sure in (0.9, 0.1))
+    else:
+        good, bad = truth + 1, truth + 2
+
+    out = distilled(
+        tmp_path,
+        development,
+        candidate(tmp_path, development, "baseline", bad),
+        candidate(tmp_path, development, "regularize", good),
+        left.METRIC[data],
+        epochs=6,
+        patience=6,
+    )
+
+    assert out.model.record().settings["teacher"] == "regularize"
+    left.check(out, development)
+
+
+@pytest.mark.parametrize("data", ["regression", "multilabel"])
+def test_without_labels_a_student_comes_to_say_what_its_teacher_says(tmp_path, data):
+    """The teacher is untrained, so nothing but its outputs leads there."""
+    development = left.DATA[data](tmp_path / "development")
+    truth, _ = development.truth("validation")
+    teacher = candidate(tmp_path, development, "baseline", truth)
+    place, logits = str(development.path), str(tmp_path / "teacher.npy")
+    distillation.teach(distillation.Teaching(place, str(teacher.model), logits))
+    # No patience: it would bring back what suits the labels best.
+    settings = FitSettings(learning_rate=0.03, batch_size=32, epochs=60, patience=None)
+    spec = NetworkSpec.plain(16, 1, "pool", 4)
+
+    run = distillation.learn(
+        distillation.StudentRun(place, None, spec, settings, 1, "student", logits, 2.0, 0.0)
+    )
+
+    taught = predict(archive.load(teacher.model), development.validation())
+    spread = np.abs(taught - taught.mean(axis=0)).mean(axis=0)
+    assert (np.abs(run.predictions - taught).mean(axis=0) < 0.5 * spread).all()
 
 
 def test_switched_off_it_still_writes_its_outputs(tmp_path):
@@ -94,6 +164,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         search=None,
         regularize=None,
         finetune=None,
+        objective=None,
         params=params(enabled=False),
         executor=InSeries(),
     )

@@ -8,6 +8,7 @@ from pipeline.errors import InputError
 from pipeline.executor import InSeries
 from tasks.finetune import FinetuneParams, finetune
 from tests.models import small
+from tests.tasks import left
 
 SMALL = {
     "enabled": True,
@@ -21,7 +22,9 @@ SMALL = {
     "patience": 1,
     "seeds": [1],
 }
-NORMALISED = NetworkSpec(width=4, depth=1, dropout=0.1, l2=0.0, batch_norm=True)
+NORMALISED = NetworkSpec(
+    width=4, depth=1, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
+)
 
 
 def params(**changes):
@@ -42,7 +45,10 @@ def tuned(folder, development, **changes):
     return out
 
 
-@pytest.mark.parametrize(("make", "source"), [(small.pictures, "fonts"), (small.table, "masked")])
+@pytest.mark.parametrize(
+    ("make", "source"),
+    [(small.pictures, "fonts"), (small.pictures, "rotated"), (small.table, "masked")],
+)
 def test_a_source_task_then_two_phases(tmp_path, make, source):
     development = make(tmp_path / "development")
 
@@ -59,15 +65,20 @@ def test_a_source_task_then_two_phases(tmp_path, make, source):
     record = out.model.record()
     assert record.fits == 3
     assert record.epochs == len(fits)
-    seen = {"fonts": 200, "masked": 120}[source]
+    seen = {"fonts": 200, "rotated": 200, "masked": 120}[source]
     assert record.examples == 2 * seen + len(target) * 120
     assert "regularize" in record.summary
-    assert sorted(path.name for path in out.model.path.iterdir()) == [
-        "fits.csv",
-        "model.keras",
-        "predictions.npz",
-        "record.json",
-    ]
+    left.check(out, development)
+
+
+@pytest.mark.parametrize("data", left.DATA)
+def test_every_kind_of_table_is_its_own_source(tmp_path, data):
+    development = left.DATA[data](tmp_path / "development")
+
+    out = tuned(tmp_path, development, source="masked", frozen_epochs=2, epochs=4, patience=4)
+
+    left.check(out, development)
+    assert "putting right 20% of the values" in out.model.record().summary
 
 
 def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
@@ -98,7 +109,7 @@ def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
         ):
             if given.dtype == np.float32:
                 np.testing.assert_array_equal(given, held)
-    assert len(training.encoded(development).classes) == 2
+    assert len(training.encoded(development).target.names) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,6 +117,8 @@ def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
     [
         (small.pictures, "masked", "finetune.source is masked, but the data are pictures: put fon"),
         (small.table, "fonts", "finetune.source is fonts, but the data are a table: put masked"),
+        (small.table, "rotated", "source is rotated, but the data are a table: put masked there"),
+        (small.coloured, "fonts", "fonts, but the data are pictures in colour: put rotated there"),
     ],
 )
 def test_a_source_for_the_other_kind_is_refused(tmp_path, make, source, advice):

@@ -8,6 +8,7 @@ from models.settings import NetworkSpec
 from pipeline.executor import InSeries
 from tasks.regularize import RegularizeParams, regularize
 from tests.models import small
+from tests.tasks import left
 
 SMALL = {
     "enabled": True,
@@ -33,7 +34,7 @@ def test_the_latest_settings_are_regularised(tmp_path, searched, width):
         development=small.table(tmp_path / "development"),
         baseline=small.predecessor(tmp_path, "baseline"),
         search=small.predecessor(
-            tmp_path, "search", enabled=searched, spec=NetworkSpec.plain(6, 1)
+            tmp_path, "search", enabled=searched, spec=NetworkSpec.plain(6, 1, "pool", 4)
         ),
         params=params(),
         executor=InSeries(),
@@ -47,6 +48,27 @@ def test_the_latest_settings_are_regularised(tmp_path, searched, width):
     assert network.get_layer("norm_0")
     assert network.get_layer("dense_0").kernel_regularizer.l2 == pytest.approx(0.001)
     assert ("search" if searched else "baseline") in out.model.record().summary
+
+
+@pytest.mark.parametrize("data", left.DATA)
+def test_every_kind_of_data_is_regularised(tmp_path, data):
+    development = left.DATA[data](tmp_path / "development")
+    out = Candidate.at(tmp_path / "regularize")
+
+    regularize.function(
+        out=out,
+        development=development,
+        baseline=small.predecessor(tmp_path, "baseline"),
+        search=small.predecessor(
+            tmp_path, "search", spec=NetworkSpec.plain(4, 1, "convolution", 5)
+        ),
+        params=params(dropout=0.1, epochs=6, patience=5),
+        executor=InSeries(),
+    )
+
+    left.check(out, development)
+    settings = out.model.record().settings
+    assert (settings["text"], settings["embedding"]) == ("convolution", 5)
 
 
 def test_switched_off_it_still_writes_its_outputs(tmp_path):

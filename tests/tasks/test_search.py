@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,10 +7,11 @@ from pydantic import ValidationError
 
 from models import training
 from models.candidate import Searched
-from pipeline.errors import FettleError
+from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from tasks.search import SearchParams, search
 from tests.models import small
+from tests.tasks import left
 
 SMALL = {
     "enabled": True,
@@ -19,17 +21,19 @@ SMALL = {
     "width": [4, 8],
     "depth": [1],
     "batch_size": [32, 64],
+    "text": ["pool"],
+    "embedding": 4,
     "epochs": 2,
     "patience": 1,
     "seed": 1,
     "seeds": [1],
 }
-VARIED = ["learning_rate", "width", "depth", "batch_size"]
+VARIED = ["learning_rate", "width", "depth", "batch_size", "text"]
 COLUMNS = [
     "trial",
     *VARIED,
-    "accuracy",
-    "log_loss",
+    "score",
+    "loss",
     "epochs",
     "examples",
     "parameters",
@@ -41,11 +45,12 @@ def params(**changes):
     return SearchParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def searched(folder, development, *, executor=None, **changes):
+def searched(folder, development, *, executor=None, metric="accuracy", **changes):
     out = Searched.at(folder)
     search.function(
         out=out,
         development=development,
+        objective=left.objective(metric),
         params=params(**changes),
         executor=executor or InSeries(),
     )
@@ -87,19 +92,94 @@ def test_trials_are_asked_in_rounds_and_the_best_is_retrained(development, tmp_p
     assert trials.columns.tolist() == COLUMNS
     assert trials["trial"].tolist() == [1, 2, 3, 4, 5]
     assert trials["status"].tolist() == ["completed", "diverged", *["completed"] * 3]
-    assert np.isnan(trials["accuracy"][1])
-    best = trials.sort_values(["accuracy", "log_loss"], ascending=[False, True]).iloc[0]
+    assert np.isnan(trials["score"][1])
+    best = trials.sort_values(["score", "loss"], ascending=[False, True]).iloc[0]
+    assert chosen(out, best["trial"])
     record = out.model.record()
-    assert {name: record.settings[name] for name in VARIED} == best[VARIED].to_dict()
     assert record.fits == 6
     assert record.epochs == trials["epochs"].sum() + len(out.curves.read())
     assert out.model.fits.read()["phase"].unique().tolist() == ["trial", "train"]
-    assert [path.name for path in sorted(out.model.path.iterdir())] == [
-        "fits.csv",
-        "model.keras",
-        "predictions.npz",
-        "record.json",
-    ]
+    left.check(out, development)
+
+
+@pytest.mark.parametrize("data", left.DATA)
+def test_every_kind_of_data_is_searched_by_its_objective(tmp_path, data):
+    development = left.DATA[data](tmp_path / "development")
+
+    out = searched(tmp_path / "search", development, metric=left.METRIC[data], trials=2)
+
+    left.check(out, development)
+    assert out.trials.read()["score"].notna().all()
+
+
+class Scripted:
+    """Trains the first trial alone; all others are said to have come out alike but for `told`."""
+
+    def __init__(self, told):
+        self.told = iter(told)
+        self.run = None
+
+    def map(self, function, items, names):
+        return [
+            self._trial(function, item) if name.startswith("search trial") else function(item)
+            for item, name in zip(items, names, strict=True)
+        ]
+
+    def _trial(self, function, item):
+        self.run = self.run or function(item)
+        return replace(self.run, **next(self.told))
+
+
+def chosen(out, trial):
+    """Whether the settings retrained are that trial's."""
+    settings = out.model.record().settings
+    values = out.trials.read().set_index("trial").loc[trial]
+    return {name: settings[name] for name in VARIED} == values[VARIED].to_dict()
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "pinball"])
+def test_of_a_lower_better_objective_the_lowest_is_retrained(tmp_path, metric):
+    development = small.several(tmp_path / "development", "regression")
+    truth, _ = development.truth("validation")
+    distances = np.array([0.04, 0.02, 0.01, 0.03, 0.05])
+    told = [{"predictions": (truth + distance).astype(np.float32)} for distance in distances]
+
+    out = searched(
+        tmp_path / "search", development, executor=Scripted(told), metric=metric, epochs=1
+    )
+
+    cost = 0.5 if metric == "pinball" else 1
+    np.testing.assert_allclose(out.trials.read()["score"], cost * distances, rtol=1e-3)
+    assert chosen(out, 3)
+
+
+def test_a_tie_is_broken_by_the_loss(development, tmp_path):
+    told = [{"loss": loss} for loss in (0.5, 0.4, 0.3, 0.2, 0.6)]
+
+    out = searched(tmp_path, development, executor=Scripted(told), epochs=1)
+
+    assert out.trials.read()["score"].nunique() == 1
+    assert chosen(out, 4)
+
+
+def test_what_reads_texts_is_varied_only_where_there_are_texts(development, tmp_path):
+    readers = {"text": ["convolution", "pool", "transformer"], "trials": 12, "epochs": 1}
+    texts = small.texts(tmp_path / "texts")
+
+    varied, plain = (
+        searched(tmp_path / name, data, executor=Scripted([{}] * 12), **readers).trials.read()
+        for name, data in (("varied", texts), ("plain", development))
+    )
+
+    assert set(varied["text"]) == set(readers["text"])
+    assert set(plain["text"]) == {"convolution"}
+
+
+def test_an_objective_of_another_task_is_refused_before_anything_is_trained(tmp_path):
+    development = small.several(tmp_path / "development", "regression")
+
+    with pytest.raises(InputError, match="accuracy is not for regression"):
+        searched(tmp_path / "search", development, executor=Recorded(), metric="accuracy")
 
 
 def test_where_every_trial_diverges_it_says_what_to_lower(development, tmp_path):
@@ -132,6 +212,8 @@ def test_the_cost_counts_trials_and_retrainings():
         {"learning_rate": [0.1]},
         {"width": []},
         {"method": "guess"},
+        {"text": []},
+        {"text": ["pool", "read"]},
         {"seed": 0},
         {"trials": 0},
     ],

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from pipeline.declaration import stage
 from pipeline.params import Section
-from tasks.parts import Text
+from tasks.parts import Objective, Text
 
 
 class DistillParams(Section):
@@ -14,7 +14,9 @@ class DistillParams(Section):
 
 
 @stage()
-def distill(out: Text, parts: Text, tuned: Text, params: DistillParams) -> None:
+def distill(
+    out: Text, parts: Text, tuned: Text, objective: Objective, params: DistillParams
+) -> None:
     """The toy distill."""
     from models.student import shrink
 

@@ -4,7 +4,7 @@ import json
 
 from pipeline.declaration import stage
 from pipeline.params import Section
-from tasks.parts import Evaluated, Text
+from tasks.parts import Evaluated, Objective, Text
 
 
 class EvaluateParams(Section):
@@ -22,13 +22,14 @@ def evaluate(
     regular: Text,
     tuned: Text,
     student: Text,
+    objective: Objective,
     params: EvaluateParams,
 ) -> None:
     """Choose, and write what the doors publish."""
     import pandas as pd
 
     figure = {"value": 0.5, "low": 0.4, "high": 0.6}
-    reason = f"{params.word}: {len(student.read())} <letters> | in all"
+    reason = f"{params.word} by {objective.metric}: {len(student.read())} <letters> | in all"
     out.ledger.write(
         pd.DataFrame([{"candidate": "baseline", "decision": "chosen", "reason": reason}])
     )

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 
 from pipeline.artifacts import Bundle, Csv, Folder, Json, Metrics, Page
+from pipeline.params import Section
+
+
+class Objective(Section):
+    """What several toy stages are told."""
+
+    metric: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 from pipeline.params import Section
-from tasks.parts import Text
+from tasks.parts import Objective, Text
 
 
 class SearchParams(Section):
@@ -25,8 +25,10 @@ def wait(piece: tuple[int, float]) -> int:
 
 
 @stage(cost=lambda params: Cost(params.trials, params.trials))
-def search(out: Text, parts: Text, params: SearchParams, executor: Executor) -> None:
+def search(
+    out: Text, parts: Text, objective: Objective, params: SearchParams, executor: Executor
+) -> None:
     """The toy search: several pieces, one after the other or side by side."""
     pieces = [(place, params.seconds) for place in range(params.trials)]
     done = executor.map(wait, pieces, [f"trial {place}" for place, _ in pieces])
-    out.write(f"{done} of {parts.read()}")
+    out.write(f"{done} by {objective.metric} of {parts.read()}")

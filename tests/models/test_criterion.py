@@ -1,0 +1,108 @@
+"""What fits minimise and are scored by, against scikit-learn and closed forms."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn import metrics
+
+from models import criterion, determinism, target
+
+GENERATOR = np.random.default_rng(3)
+N, K = 50, 3
+OUTPUTS = GENERATOR.normal(0, 2, (N, K)).astype(np.float32)
+CLASSES = GENERATOR.integers(0, K, N).astype(np.int32)
+LABELS = (GENERATOR.random((N, K)) < 0.4).astype(np.float32)
+QUANTITIES = GENERATOR.normal(size=(N, K)).astype(np.float32)
+WEIGHTS = GENERATOR.uniform(0.1, 5, N).astype(np.float32)
+
+CODES = {"classification": CLASSES, "multilabel": LABELS, "regression": QUANTITIES}
+TARGETS = {
+    "classification": np.array(["a", "b", "c"], dtype=object)[CLASSES],
+    "multilabel": LABELS,
+    "regression": QUANTITIES,
+}
+
+
+@pytest.fixture(autouse=True)
+def _start():
+    determinism.start(1)
+
+
+def suited(task):
+    return criterion.of(
+        target.learn(task, ("one", "two", "three"), TARGETS[task], "none", balanced=False)
+    )
+
+
+def sklearn_loss(task, weights):
+    if task == "classification":
+        told = softmax(OUTPUTS.astype(float), axis=1)
+        return metrics.log_loss(CLASSES, told, sample_weight=weights, labels=range(K))
+    if task == "multilabel":
+        told = expit(OUTPUTS.astype(float))
+        each = [
+            metrics.log_loss(LABELS[:, place], told[:, place], sample_weight=weights, labels=[0, 1])
+            for place in range(K)
+        ]
+        return np.mean(each)
+    return metrics.mean_squared_error(QUANTITIES, OUTPUTS, sample_weight=weights)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
+@pytest.mark.parametrize("task", CODES)
+def test_validation_loss_is_scikit_learn_s(task, weights):
+    loss, _ = suited(task).measure(CODES[task], OUTPUTS, weights)
+
+    assert loss == pytest.approx(sklearn_loss(task, weights), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
+@pytest.mark.parametrize("task", CODES)
+def test_what_is_minimised_is_what_validates(task, weights):
+    losses = np.asarray(suited(task).loss(CODES[task], OUTPUTS))
+
+    assert losses.shape == (N,)
+    assert np.average(losses, weights=weights) == pytest.approx(
+        sklearn_loss(task, weights), rel=1e-5
+    )
+
+
+def test_what_is_right_is_counted_alike_in_training_and_validation():
+    shares = {
+        "classification": metrics.accuracy_score(CLASSES, OUTPUTS.argmax(axis=1)),
+        "multilabel": 1 - metrics.hamming_loss(LABELS, OUTPUTS > 0),
+    }
+    for task, share in shares.items():
+        right = np.asarray(suited(task).correct(CODES[task], OUTPUTS))
+        assert right.shape == (N,)
+        assert right.mean() == pytest.approx(share)
+        assert suited(task).measure(CODES[task], OUTPUTS, None)[1] == pytest.approx(share)
+
+
+def test_quantities_are_not_right_or_wrong():
+    assert suited("regression").correct is None
+    assert suited("regression").measure(QUANTITIES, OUTPUTS, None)[1] is None
+
+
+@pytest.mark.parametrize("task", CODES)
+def test_equal_weights_are_no_weights_and_whole_ones_are_repeats(task):
+    measure = suited(task).measure
+    twice = np.where(np.arange(N) < 20, 2, 1).astype(np.float32)
+    repeated = np.repeat(np.arange(N), twice.astype(int))
+
+    even = measure(CODES[task], OUTPUTS, None)[0]
+    weighted = measure(CODES[task], OUTPUTS, twice)[0]
+
+    assert measure(CODES[task], OUTPUTS, np.full(N, 7, np.float32))[0] == pytest.approx(even)
+    assert weighted == pytest.approx(measure(CODES[task][repeated], OUTPUTS[repeated], None)[0])
+    assert weighted != pytest.approx(even, rel=1e-3)
+
+
+def test_one_certain_error_does_not_cost_everything():
+    certain = np.array([[-500.0, 500.0, 0.0]], dtype=np.float32)
+
+    loss, share = suited("classification").measure(np.array([0], np.int32), certain, None)
+    labels, _ = suited("multilabel").measure(np.array([[1, 1, 1]], np.float32), certain, None)
+
+    assert (loss, share) == (pytest.approx(-np.log(1e-7)), 0)
+    assert labels == pytest.approx((-np.log(1e-7) + 0 + np.log(2)) / 3)
