@@ -21,10 +21,17 @@ pytestmark = pytest.mark.doors
 
 SMALL: dict[str, dict[str, Any]] = {
     "baseline": {"seeds": [1], "epochs": 3},
-    "search": {"seeds": [1], "epochs": 2, "trials": 4},
+    "search": {"seeds": [1], "epochs": 2, "trials": 2},
     "regularize": {"seeds": [1], "epochs": 3},
-    "finetune": {"seeds": [1]},
+    "finetune": {
+        "seeds": [1],
+        "pictures": 300,
+        "source_epochs": 2,
+        "frozen_epochs": 1,
+        "epochs": 4,
+    },
     "distill": {"seeds": [1], "epochs": 3},
+    "evaluate": {"replicates": 200},
 }
 """The real configuration, shrunk: the same stages with as little training as they allow."""
 
