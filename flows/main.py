@@ -176,9 +176,8 @@ def _params(project: "Project") -> "Params":
         from tasks.ingest import IngestParams
 
         objective, ingest = params["objective"], params["ingest"]
-        assert isinstance(objective, Objective)
-        assert isinstance(ingest, IngestParams)
-        objective.require_task(ingest.task)
+        if isinstance(objective, Objective) and isinstance(ingest, IngestParams):
+            objective.require_task(ingest.task)
     return params
 
 

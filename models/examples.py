@@ -191,9 +191,14 @@ def read_blocks(schema: Schema, path: Path) -> Iterator[tuple[Examples, Texts]]:
     """The examples and the columns set aside, a block at a time, in their order."""
     import pyarrow.parquet as pq
 
+    size = block_rows(schema)
     with pq.ParquetFile(path) as file:
-        for table in file.iter_batches(block_rows(schema)):
-            yield _examples(schema, table), _aside(table)
+        # Group by group: `iter_batches` reads ahead, to the end of the file if it can.
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            for start in range(0, table.num_rows, size):
+                block = table.slice(start, size)
+                yield _examples(schema, block), _aside(block)
 
 
 def read_examples(schema: Schema, path: Path) -> Examples:

@@ -98,7 +98,9 @@ def _quantities(targets: npt.NDArray[Any], schema: Schema) -> dict[str, dict[str
     return {
         name: {
             "min": _short(values.min()),
-            "quartiles": [_short(value) for value in np.quantile(values, (0.25, 0.5, 0.75))],
+            "quartiles": [
+                _short(value) for value in np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75))
+            ],
             "max": _short(values.max()),
             "mean": _short(values.mean(dtype=np.float64)),
         }
@@ -139,7 +141,8 @@ def _range(rising: npt.NDArray[Any], are_times: bool) -> dict[str, Any]:
     count = len(rising)
     if not count:
         return {"min": None, "median": None, "max": None}
-    median = rising[(count - 1) // 2 : count // 2 + 1].mean()
+    # The sum of two large numbers is too large for float32.
+    median = rising[(count - 1) // 2 : count // 2 + 1].mean(dtype=np.float64)
     values = {"min": rising[0], "median": median, "max": rising[-1]}
     tell = iso if are_times else _short
     return {name: tell(value) for name, value in values.items()}

@@ -126,8 +126,10 @@ def _frames(path: Path, names: list[str]) -> "Iterator[pd.DataFrame]":
         with pq.ParquetFile(path) as file:
             stored = {str(name).strip(): name for name in file.schema_arrow.names}
             wanted = [stored[name] for name in names]
-            for batch in file.iter_batches(BLOCK_ROWS, columns=wanted):
-                yield as_frame(batch, path)[names]
+            for group in range(file.num_row_groups):
+                # Of more groups it would read ahead, to the end of the file if it can.
+                for batch in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=wanted):
+                    yield as_frame(batch, path)[names]
     except InputError:
         raise
     except GeneratorExit:

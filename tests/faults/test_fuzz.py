@@ -77,10 +77,10 @@ tried: Counter[str] = Counter()
 def told(request: pytest.FixtureRequest) -> Iterator[None]:
     """Say at the end how many cases there were."""
     yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and tried:
-        ends = ", ".join(f"{name} {count:,}" for name, count in sorted(tried.items()))
-        reporter.write_line(f"\n{tried.total():,} cases of bad input: {ends}")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    ends = ", ".join(f"{name} {count:,}" for name, count in sorted(tried.items()))
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        print(f"\n{tried.total():,} cases of bad input: {ends}")
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)

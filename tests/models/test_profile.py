@@ -74,3 +74,15 @@ def test_days_are_iso_texts() -> None:
         "1969-12-31T12:00:00",
         "2011-01-31T06:00:00",
     ]
+
+
+def test_numbers_near_the_end_of_float32_stay_finite() -> None:
+    large = np.float32([-3e38, 3.3e38, 3.2e38, 3.1e38])
+    (column,) = told(large, "numeric")["columns"]
+    assert (column["min"], column["median"], column["max"]) == (-3e38, 3.15e38, 3.3e38)
+    targets = np.stack([large, large], axis=1)
+    examples = Examples({"x": large}, targets, np.arange(4))
+    columns = (Column(name="x", type="numeric"),)
+    schema = Schema(kind="table", task="regression", targets=("y", "z"), columns=columns, shape=())
+    quartiles = profile(examples, schema)["quantities"]["y"]["quartiles"]
+    assert quartiles == pytest.approx(np.quantile(large.astype(np.float64), [0.25, 0.5, 0.75]))
