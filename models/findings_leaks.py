@@ -39,6 +39,8 @@ HOLDS = 0.999
 """Share of the rows in which a sum has to be the target. A few cells may have been mended."""
 ROUNDING = 4e-7
 """Of float32, relative to the largest of the numbers added."""
+LARGE = 1e30
+"""Larger numbers are made smaller: scikit-learn's trees add them up in float32."""
 _LEAVES = 64
 _RANDOM, _BLOCKS = 3, 5
 """Folds at random, and folds that are stretches of the file."""
@@ -294,9 +296,12 @@ def _as_sum(names: Sequence[str], signs: Sequence[int], target: str) -> _Sum:
 
 
 def _without_gaps(column: Column, values: npt.NDArray[np.generic]) -> Floats:
-    """Numbers for a tree: missing ones below them all."""
+    """Numbers for a tree, in their order: missing ones below them all."""
     numbers = quick_models.as_numbers(column, values)
     known = np.isfinite(numbers)
+    largest = float(np.abs(numbers[known]).max(initial=0.0))
+    if largest > LARGE:
+        numbers = numbers / largest
     lowest = float(numbers[known].min()) if known.any() else 0.0
     return np.where(known, numbers, lowest - 1)
 

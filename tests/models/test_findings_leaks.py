@@ -116,3 +116,11 @@ def test_several_targets_are_looked_at_each() -> None:
     targets = np.stack([PRICE, NOISE], axis=1)
     found = quantities(targets, free=RANDOM.random(ROWS), copy=NOISE * 2, francs=PRICE)
     assert [name for name, _ in found] == ["leak:francs", "leak:copy"]
+
+
+def test_numbers_near_the_end_of_float32_are_looked_at() -> None:
+    labels = ["a", "b", "b"] * 40
+    large = np.float32([-3e38, 3e38, 3.3e38] * 40)
+    large[[0, 3]] = np.nan
+    (told,) = classes(labels, x=large)
+    assert told.name == "leak:x"
