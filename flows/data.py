@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import portrait
-from models.examples import GIVEN, PICTURE, Examples, Schema, Texts
+from dataset import portrait
+from dataset.examples import GIVEN, PICTURE, Examples, Schema, Texts
 from pipeline.errors import InputError, shown
 from pipeline.params_file import checked, load_some
 
 if TYPE_CHECKING:
-    from models.findings import Finding
+    from dataset.checks.findings import Finding
     from tasks.ingest import IngestParams
 
 WIDTH = 100
@@ -58,7 +58,7 @@ def page(path: Path | None) -> Iterator[str]:
 
 def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
     """How to read what lies at `path`; None where it is a table and its target is not known."""
-    from models.picture_files import picture_kind
+    from dataset.pictures.files import picture_kind
     from tasks.ingest import IngestParams
 
     kind = picture_kind(path)
@@ -78,7 +78,7 @@ def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
             "picture": None,
         }
         return checked("ingest", IngestParams, section | picture)
-    from models.tables import read_table
+    from dataset.tables.read import read_table
 
     columns = set(read_table(path).columns)
     named = {*section["target"], *section["ignore"], *section["types"], *section["missing_in"]}
@@ -90,7 +90,7 @@ def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
 
 
 def _require_label(path: Path, label: str) -> None:
-    from models.tables import read_table
+    from dataset.tables.read import read_table
 
     columns = list(read_table(path).columns)
     if label not in columns:
@@ -102,7 +102,7 @@ def _require_label(path: Path, label: str) -> None:
 
 
 def _with_target(path: Path, params: "IngestParams") -> Iterator[str]:
-    from models import findings
+    from dataset.checks import findings
     from tasks.ingest import read_examples_file
 
     read = read_examples_file(path, params)
@@ -112,10 +112,10 @@ def _with_target(path: Path, params: "IngestParams") -> Iterator[str]:
 
 
 def _without_target(path: Path, section: dict[str, Any]) -> Iterator[str]:
-    from models.profile import profile
-    from models.table_cells import Missing, read_cells
-    from models.table_types import arrays, types_of
-    from models.tables import read_raw_table
+    from dataset.profile import profile
+    from dataset.tables.cells import Missing, read_cells
+    from dataset.tables.read import read_raw_table
+    from dataset.tables.types import arrays, types_of
 
     raw = read_raw_table(path)
     missing = Missing(tuple(section["missing"]), {})
@@ -208,7 +208,7 @@ def _values(facts: dict[str, Any], seen: Examples, width: int) -> str:
 
 
 def _pictures(seen: Examples, schema: Schema) -> Iterator[str]:
-    from models.near_copies import near_pairs
+    from dataset.near_copies import near_pairs
 
     height, width, channels = schema.shape
     yield ""

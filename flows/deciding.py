@@ -1,6 +1,6 @@
 """What init decides about the user's data, each decision with its reason in one line.
 
-Told by the user, else guessed (`models.understanding`); then tried: nothing is decided that the
+Told by the user, else guessed (`dataset.understanding`); then tried: nothing is decided that the
 data cannot be read with.
 """
 
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dataset import understanding
+from dataset.examples import GIVEN
+from dataset.understanding import Candidate, Goal
 from flows.placing import Arrival, beside
 from flows.setting import Values
 from flows.wishes import Wishes
-from models import understanding
-from models.examples import GIVEN
-from models.understanding import Candidate, Goal
 from pipeline.errors import InputError, shown
 from pipeline.params_file import checked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.column_facts import Facts
-    from models.findings import Finding
-    from models.reading import Read
+    from dataset.checks.findings import Finding
+    from dataset.column_facts import Facts
+    from dataset.reading import Read
 
 SHOWN = 5
 """Candidates for the target that are listed."""
@@ -56,7 +56,7 @@ def decide(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision:
 
     `raw` is params.yaml as it is. Asks for the target on a terminal where it was not told.
     """
-    from models.picture_files import picture_kind
+    from dataset.pictures.files import picture_kind
 
     kind = picture_kind(arrival.source)
     if kind is None:
@@ -67,9 +67,9 @@ def decide(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision:
 
 
 def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision:
-    from models.column_facts import facts
-    from models.table_cells import Missing, read_cells
-    from models.table_types import types_of
+    from dataset.column_facts import facts
+    from dataset.tables.cells import Missing, read_cells
+    from dataset.tables.types import types_of
 
     frame, given = _cells(arrival.source)
     kept = _kept(arrival, raw)
@@ -132,8 +132,8 @@ def _cells(path: Path) -> "tuple[pd.DataFrame, Any]":
 
     Of a table that is too large for memory a sample of the rows.
     """
-    from models.table_stream import open_stream
-    from models.tables import read_raw_table
+    from dataset.tables.read import read_raw_table
+    from dataset.tables.stream import open_stream
 
     stream = open_stream(path)
     if stream is not None:
@@ -219,11 +219,11 @@ def _list_columns(
     arrival: Arrival, wishes: Wishes, raw: dict[str, Any]
 ) -> tuple[str, tuple[str, ...], str]:
     """The column of paths in a list of pictures, the column of labels, and why."""
-    from models.column_facts import facts
-    from models.picture_lists import path_columns
-    from models.table_cells import Missing, read_cells
-    from models.table_types import types_of
-    from models.tables import read_table
+    from dataset.column_facts import facts
+    from dataset.pictures.lists import path_columns
+    from dataset.tables.cells import Missing, read_cells
+    from dataset.tables.read import read_table
+    from dataset.tables.types import types_of
 
     frame = read_table(arrival.source)
     paths = path_columns(frame)
@@ -486,7 +486,7 @@ def _leaking(finding: "Finding", read: "Read") -> list[str]:
 
 
 def _look(arrival: Arrival, raw: dict[str, Any], values: Values) -> "tuple[Read, list[Finding]]":
-    from models import findings
+    from dataset.checks import findings
     from tasks.ingest import IngestParams, read_examples_file
 
     section = raw["ingest"] | values["ingest"]

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from dataset.checks import expectations
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
 from flows.setting import Values, write_params
 from flows.wishes import Wishes
-from models import expectations, presets
+from models import presets
 from pipeline.artifacts import Raw, Source
 from pipeline.errors import shown
 from pipeline.graph import sections, trace

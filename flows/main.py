@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.project import Project
 
 TASKS = ("classification", "multilabel", "regression")
-"""As `models.target.Task` has them, which is not imported for every command."""
+"""As `dataset.target.Task` has them, which is not imported for every command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,7 +172,7 @@ def _params(project: "Project") -> "Params":
     params = project.params()
     if "objective" in params:
         # Else it would be said after the first stages have trained.
-        from models.objective import Objective
+        from metrics.objective import Objective
         from tasks.ingest import IngestParams
 
         objective, ingest = params["objective"], params["ingest"]

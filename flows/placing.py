@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.partition import NAMES
+from dataset.partition import NAMES
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault, InputError
 
@@ -110,7 +110,7 @@ def beside(path: Path) -> dict[str, Path]:
 
 def _found(source: Path) -> Arrival:
     """One file or folder; of a list of pictures the pictures come along, in a folder of its own."""
-    from models.picture_files import picture_kind
+    from dataset.pictures.files import picture_kind
 
     place, name = _place(source), _name(source)
     if picture_kind(source) != "list":
@@ -126,9 +126,9 @@ def _found(source: Path) -> Arrival:
 
 def _listed(source: Path) -> tuple[Path, ...]:
     """The pictures that a list names and that are there; of others it is said when it is read."""
-    from models.picture_folders import leads_outside
-    from models.picture_lists import path_columns
-    from models.tables import read_table
+    from dataset.pictures.folders import leads_outside
+    from dataset.pictures.lists import path_columns
+    from dataset.tables.read import read_table
 
     frame = read_table(source)
     names = [str(cell).strip() for column in path_columns(frame)[:1] for cell in frame[column]]
@@ -140,7 +140,7 @@ def _listed(source: Path) -> tuple[Path, ...]:
 
 
 def _queried(url: str, query: str, folder: Path) -> Arrival:
-    from models.table_queries import read_query, write_snapshot
+    from dataset.tables.queries import read_query, write_snapshot
 
     # Only the last word of the address: user and password are none of a file's name.
     last = url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1]

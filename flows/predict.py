@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models.arrivals import Arrivals, Reading, read_arrivals
+from dataset.arrivals import Arrivals, Reading, read_arrivals
+from dataset.examples import Examples
+from dataset.tables.cells import Missing
+from dataset.target import Target
+from metrics.intervals import Bootstrap
+from metrics.objective import Measure, Objective
+from metrics.threshold import Decision
 from models.evaluation import Chosen
-from models.examples import Examples
-from models.intervals import Bootstrap
-from models.objective import Measure, Objective
-from models.table_cells import Missing
-from models.target import Target
-from models.threshold import Decision
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError, shown
 from pipeline.params import Section
@@ -176,7 +176,7 @@ def figures(
 
 def _codes(labels: Array, target: Target) -> npt.NDArray[np.int64]:
     """`(m,)` places of the labels in the classes, -1 for none of them; 1.0 is the class 1."""
-    from models.table_targets import spelled
+    from dataset.tables.targets import spelled
 
     places = {name: place for place, name in enumerate(target.names)}
     numbered = enumerate(spelled(target.names).tolist())

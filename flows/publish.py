@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from models.readings import Reading, significant
+from metrics.readings import Reading, significant
 
 EVALUATION = Path("artifacts/evaluate")
 FINDERS = ("ingest", "split")

@@ -5,8 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
+from metrics.readings import Reading
 from models.evaluation import Chosen
-from models.readings import Reading
 from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
 

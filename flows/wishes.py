@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from models.target import Task
+from dataset.target import Task
 
 
 @dataclass(frozen=True)

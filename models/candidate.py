@@ -60,7 +60,7 @@ class Trained(Folder):
         Json(self.make() / "record.json").write(record.model_dump(mode="json"))
 
     def predictions(self) -> npt.NDArray[np.float32]:
-        """Of the validation examples, `(seeds, examples, k)` float32, see `models.target`."""
+        """Of the validation examples, `(seeds, examples, k)` float32, see `dataset.target`."""
         with np.load(self.path / "predictions.npz", allow_pickle=False) as arrays:
             values: npt.NDArray[np.float32] = arrays["predictions"]
         return values

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from models import scores
-from models.target import Target
+from dataset.target import Target
+from metrics import scores
 
 Array = npt.NDArray[Any]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dataset.target import Target
 from models import training
-from models.target import Target
 
 if TYPE_CHECKING:
     import keras

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from dataset.examples import PICTURE, Examples, Scaling, Schema
+from dataset.quantiles import normal_scores
 from models import layers, text_layers
-from models.examples import PICTURE, Examples, Scaling, Schema
 from models.layout import Layout, TextLayout
-from models.quantiles import normal_scores
 
 RANKED = 100_000
 """Rows of which quantiles are taken, at the most or a few more."""
@@ -49,7 +49,7 @@ class Numeric:
     scale: float
     missing: bool
     knots: tuple[float, ...] = ()
-    """Where numbers are scored by rank: see `models.quantiles.normal_scores`; mean and scale are
+    """Where numbers are scored by rank: see `dataset.quantiles.normal_scores`; mean and scale are
     then those of normal scores, 0 and 1."""
     scores: tuple[float, ...] = ()
 

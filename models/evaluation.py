@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from models.examples import Schema
-from models.readings import Reading
-from models.target import Target, Task
-from models.threshold import Decision, Tuned
+from dataset.examples import Schema
+from dataset.target import Target, Task
+from metrics.readings import Reading
+from metrics.threshold import Decision, Tuned
 from pipeline.artifacts import Bundle, Confusion, Csv, Folder, Json, Metrics, replacing
 
 
@@ -79,7 +79,7 @@ class Evaluation(Bundle):
     what is not known is empty."""
     metrics: Metrics
     """Holdout figures: n; objective, the name of the figure that was chosen by; chosen and
-    baseline, each the figures of `models.objective.all_figures` by name; recall, for both by class
+    baseline, each the figures of `metrics.objective.all_figures` by name; recall, for both by class
     or label (of quantities there is none). Each is {"value", "low", "high"}."""
     details: Json
     """What the report draws; see `Details`."""
@@ -142,14 +142,14 @@ class Details(BaseModel):
     confusion: tuple[tuple[int, ...], ...]
     """Classes: holdout counts of the chosen model, actual class by predicted class; else empty."""
     calibration: dict[str, tuple[dict[str, float], ...]]
-    """Classes: for chosen and baseline the bins of `models.metrics.calibration_bins`."""
+    """Classes: for chosen and baseline the bins of `metrics.classification.calibration_bins`."""
     labels: dict[str, tuple[Label, ...]]
     """Labels: for chosen and baseline how each label fared."""
     residuals: dict[str, dict[str, tuple[float, ...]]]
     """Quantities: for chosen and baseline, by target, the 5, 25, 50, 75 and 95 % quantiles of
     prediction minus truth."""
     points: dict[str, Points]
-    """Quantities: by target, at most `models.particulars.DRAWN` holdout examples and what the
+    """Quantities: by target, at most `metrics.particulars.DRAWN` holdout examples and what the
     chosen model says of them."""
 
     @classmethod

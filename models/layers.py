@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dataset.target import LARGEST_EXPONENT
 from models.layout import PADDING, RESERVED, UNKNOWN
-from models.target import LARGEST_EXPONENT
 
 CYCLES = (365.2425, 7.0, 1.0)
 """Days of a year, a week and a day."""
@@ -71,7 +71,7 @@ class NormalScores(keras.layers.Layer):  # type: ignore[misc]
     """Numbers to the normal scores of their ranks among the training rows.
 
     Takes a list of k float32 tensors `(n,)` and gives such a list; NaN stays NaN. `knots` and
-    `scores` have a list for each column, see `models.quantiles.normal_scores`. So a long tail
+    `scores` have a list for each column, see `dataset.quantiles.normal_scores`. So a long tail
     neither dwarfs what it is the tail of nor reaches far beyond what the network has seen.
     """
 
@@ -234,7 +234,7 @@ class Words(keras.layers.Layer):  # type: ignore[misc]
 class Quantities(keras.layers.Layer):  # type: ignore[misc]
     """A network's outputs `(n, k)` to quantities in their own units, `(n, k)` float32.
 
-    Undoes what `models.target.Quantity` does to each target; `quantities` are its fields. Reckoned
+    Undoes what `dataset.target.Quantity` does to each target; `quantities` are its fields. Reckoned
     in float64, as there.
     """
 

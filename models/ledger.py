@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from metrics.intervals import Bootstrap, Interval, Sample
+from metrics.readings import Reading
 from models.candidate import Record
-from models.intervals import Bootstrap, Interval, Sample
-from models.readings import Reading
 
 Verdict = Literal["yardstick", "off", "left out", "kept", "chosen"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from dataset.target import Target
 from models import layers, text_layers
 from models.layout import Layout, TextLayout
 from models.settings import NetworkSpec
-from models.target import Target
 
 LOGITS = "logits"
 """Name of the last layer; all layers before it are the trunk."""

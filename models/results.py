@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dataset.examples import Development
+from metrics.objective import plain_figures
+from metrics.weighted import even
 from models.candidate import Candidate, Record, Trained
 from models.curves import Epoch
-from models.examples import Development
-from models.objective import plain_figures
 from models.training import Run
-from models.weighted import even
 from pipeline.errors import FettleError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dataset.examples import Development, Examples, Known, Schema
 from models import curves, determinism, sample, training
 from models.curves import Line
-from models.examples import Development, Examples, Known, Schema
 from models.layout import PADDING, RESERVED, UNKNOWN, Layout
 from models.rows import IN_MEMORY_BYTES, Rows
 from models.settings import FitSettings, NetworkSpec
@@ -216,7 +216,7 @@ def restoration(dense: int) -> "Criterion":
     """
     import keras
 
-    from models import scores
+    from metrics import scores
     from models.criterion import Criterion
 
     def loss(codes: Any, outputs: Any) -> Any:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dataset.examples import Development, Examples, Known, Schema
+from dataset.target import Target
 from models import curves, determinism, rows
 from models.curves import Line
-from models.examples import Development, Examples, Known, Schema
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec
-from models.target import Target
 from pipeline.executor import Executor
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Encoded:
     """A development set as networks take it.
 
-    train, validation: `(n, d)` or `(n, h, w, c)` float32; truth and codes: as `models.target` has
+    train, validation: `(n, d)` or `(n, h, w, c)` float32; truth and codes: as `dataset.target` has
     them; weights: `(n,)` float32, how much each example counts in the loss, None: all alike.
     """
 
@@ -119,7 +119,7 @@ class Run:
     lines: tuple[tuple[Line, ...], ...]
     """Of every fit, in order."""
     predictions: npt.NDArray[np.float32]
-    """Of the validation examples, `(n, k)`, see `models.target`."""
+    """Of the validation examples, `(n, k)`, see `dataset.target`."""
     loss: float
     """On validation: log loss in nats, or the squared error of standardised quantities."""
     parameters: int
@@ -238,7 +238,7 @@ def _keep(built: "keras.Model", data: Encoded, path: Path) -> None:
 
 
 def predict(model: "keras.Model", examples: Examples) -> npt.NDArray[np.float32]:
-    """Predictions `(n, k)` float32 of a loaded model, see `models.target`, in large batches."""
+    """Predictions `(n, k)` float32 of a loaded model, see `dataset.target`, in large batches."""
     from models import encode
 
     return encode.run(model, examples)

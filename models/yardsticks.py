@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dataset.target import Target
 from models import determinism, sample
 from models.layout import PADDING, Layout
 from models.rows import Rows
-from models.target import Target
 from models.training import Encoded, encoded
 
 ROWS = 20_000

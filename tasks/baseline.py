@@ -1,8 +1,8 @@
 """The baseline: a plain network with plain settings, and the yardsticks beside it."""
 
+from dataset.examples import Development
 from models import results, training, yardsticks
 from models.candidate import Baseline
-from models.examples import Development
 from models.settings import (
     BatchSize,
     Depth,

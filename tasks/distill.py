@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from dataset.examples import Development
+from metrics.objective import Objective
 from models import distillation, results
 from models.candidate import Candidate, Trained
-from models.examples import Development
-from models.objective import Objective
 from models.settings import (
     BatchSize,
     Depth,

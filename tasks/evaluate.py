@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models import metrics, metrics_multilabel, particulars, threshold
+from dataset.examples import Development, Examples, Holdout
+from dataset.target import Target
+from metrics import classification, multilabel, particulars, threshold
+from metrics.classification import Figure, Truth
+from metrics.intervals import Bootstrap, Interval, Sample, effective
+from metrics.objective import Importance, Measure, Objective, all_figures, loss_for
+from metrics.threshold import Decision, Tuned
 from models.candidate import Record, Trained, Yardsticks
 from models.evaluation import Choice, Details, Evaluation
-from models.examples import Development, Examples, Holdout
-from models.intervals import Bootstrap, Interval, Sample, effective
 from models.ledger import Entrant, Judge, Row
-from models.metrics import Figure, Truth
-from models.objective import Importance, Measure, Objective, all_figures, loss_for
-from models.target import Target
-from models.threshold import Decision, Tuned
 from pipeline.artifacts import Confusion, Csv
 from pipeline.declaration import stage
 from pipeline.errors import InputError
@@ -49,7 +49,7 @@ class EvaluateParams(Section):
     """Bins of the expected calibration error."""
     threshold: Literal["half", "tuned"]
     """The probability above which two classes or labels are answered yes: 0.5, or on validation
-    the best for the objective; see `models.threshold.choose`."""
+    the best for the objective; see `metrics.threshold.choose`."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _by_name(decision: Decision) -> dict[str, Figure]:
     """The recall of every class or label after the decision; quantities have none."""
     if decision.task == "regression":
         return {}
-    recall = metrics.recall if decision.task == "classification" else metrics_multilabel.recalls
+    recall = classification.recall if decision.task == "classification" else multilabel.recalls
     return {
         BY_NAME: lambda predictions, truth, weights: recall(
             decision.sharp(predictions), truth, weights
@@ -375,7 +375,7 @@ def _details(
         holdout_examples=len(tests),
         confusion=particulars.confusion(chosen.sharp, truth) if classes else (),
         calibration={
-            name: tuple(metrics.calibration_bins(one.predictions, truth, params.bins))
+            name: tuple(classification.calibration_bins(one.predictions, truth, params.bins))
             for name, one in classes.items()
         },
         labels={name: particulars.labels(one.sharp, truth, target) for name, one in labels.items()},

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from dataset.examples import Development, Schema
 from models import results, sources, training
 from models.candidate import Candidate, Trained
-from models.examples import Development, Schema
 from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Rate, Seeds
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError

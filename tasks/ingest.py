@@ -8,11 +8,12 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from models import findings, reading
-from models.examples import PICTURE, Examples, Kind, Table, Texts
-from models.reading import Blocks, Read
-from models.table_types import Type
-from models.target import Task
+from dataset import reading
+from dataset.checks import findings
+from dataset.examples import PICTURE, Examples, Kind, Table, Texts
+from dataset.reading import Blocks, Read
+from dataset.tables.types import Type
+from dataset.target import Task
 from pipeline.artifacts import Bundle, Json, Raw
 from pipeline.declaration import stage
 from pipeline.params import Section
@@ -23,8 +24,8 @@ class IngestParams(Section):
     """What the data are and what is to be learned from them."""
 
     path: str | None
-    """Below data/: a table as `models.tables` reads it, or pictures as `models.picture_files`
-    does; null for scikit-learn's digits."""
+    """Below data/: a table as `dataset.tables.read` reads it, or pictures as
+    `dataset.pictures.files` does; null for scikit-learn's digits."""
     kind: Kind
     task: Task
     target: tuple[str, ...] = Field(min_length=1)
@@ -32,7 +33,7 @@ class IngestParams(Section):
     ignore: tuple[str, ...]
     """Columns that are not features."""
     types: dict[str, Type]
-    """What columns hold, where `models.table_types` would say something else."""
+    """What columns hold, where `dataset.tables.types` would say something else."""
     missing: tuple[str, ...]
     """Cell texts that mean a missing value."""
     missing_in: dict[str, tuple[str, ...]]
@@ -92,9 +93,10 @@ class Ingested(Bundle):
 
     table: Table
     findings: Json
-    """[{name, severity, evidence, advice}], see `models.findings`; read by the report alone."""
+    """[{name, severity, evidence, advice}], see `dataset.checks.findings`; read by the report
+    alone."""
     profile: Json
-    """`models.profile.profile`, with source, ignored (columns), weight (a column or null) and
+    """`dataset.profile.profile`, with source, ignored (columns), weight (a column or null) and
     notes (texts); read by the report alone."""
 
 
@@ -149,7 +151,7 @@ def _digits(params: IngestParams) -> Read:
 
 def _as_expected(read: Read, path: Path, source: str) -> Blocks:
     """The blocks of `read`, held against the file of expectations; raises InputError."""
-    from models import expectations
+    from dataset.checks import expectations
 
     expected = expectations.read(path) if path.name else None
     if expected is None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models import reading
-from models.examples import GIVEN, PICTURE, Examples, Schema, Texts
-from models.findings import Finding
-from models.reading import Read
-from models.table_cells import Missing, Origin
-from models.target import Task
+from dataset import reading
+from dataset.checks.findings import Finding
+from dataset.examples import GIVEN, PICTURE, Examples, Schema, Texts
+from dataset.reading import Read
+from dataset.tables.cells import Missing, Origin
+from dataset.target import Task
 
 if TYPE_CHECKING:
     from tasks.ingest import IngestParams
@@ -21,10 +21,10 @@ def read(path: Path, params: "IngestParams") -> Read:
     """What a folder, a list or arrays of pictures hold; raises InputError."""
     import pandas as pd
 
-    from models.picture_files import read_pictures
-    from models.pictures import PictureSettings
-    from models.table_cells import read_cells
-    from models.table_targets import read_targets
+    from dataset.pictures.files import read_pictures
+    from dataset.pictures.labelled import PictureSettings
+    from dataset.tables.cells import read_cells
+    from dataset.tables.targets import read_targets
 
     settings = PictureSettings(
         size=params.size,

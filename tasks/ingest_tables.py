@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models import reading
-from models.examples import GIVEN, Column, Examples, Schema, Texts, Weights
-from models.reading import Read
-from models.table_cells import Cells, Missing, Origin
-from models.table_stream import Stream, open_stream
+from dataset import reading
+from dataset.examples import GIVEN, Column, Examples, Schema, Texts, Weights
+from dataset.reading import Read
+from dataset.tables.cells import Cells, Missing, Origin
+from dataset.tables.stream import Stream, open_stream
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.table_targets import Targets
+    from dataset.tables.targets import Targets
     from tasks.ingest import IngestParams
 
 
@@ -29,9 +29,9 @@ def read(path: Path, params: "IngestParams") -> Read:
 
 
 def _whole(path: Path, params: "IngestParams") -> Read:
-    from models.table_cells import read_cells
-    from models.table_targets import known, read_targets, read_weights
-    from models.tables import read_raw_table
+    from dataset.tables.cells import read_cells
+    from dataset.tables.read import read_raw_table
+    from dataset.tables.targets import known, read_targets, read_weights
 
     raw = read_raw_table(path)
     origin, missing = raw.origin, Missing(params.missing, params.missing_in)
@@ -62,7 +62,7 @@ def _features(
     names: list[str], cells: Callable[[str], Cells], params: "IngestParams", origin: Origin
 ) -> tuple[dict[str, npt.NDArray[np.generic]], tuple[Column, ...]]:
     """The arrays and types of the feature columns, one after the other: a table may be large."""
-    from models.table_types import arrays, types_of
+    from dataset.tables.types import arrays, types_of
 
     if not names:
         told = ", ".join(map(repr, params.target))
@@ -108,8 +108,8 @@ class _Told:
         aside: Sequence[str],
     ) -> "_Block":
         """Those rows of `frame`, which stand at `places`, that are `own`, places in `rows`."""
-        from models.table_cells import read_cells
-        from models.table_types import arrays
+        from dataset.tables.cells import read_cells
+        from dataset.tables.types import arrays
 
         kept = np.searchsorted(places, self.rows[own])
 
@@ -132,7 +132,7 @@ _Block = tuple[Examples, Texts]
 
 def _streamed(stream: Stream, params: "IngestParams") -> Read:
     """A table of which no more than a block and a sample is held at any time."""
-    from models.profile import counted, profile
+    from dataset.profile import counted, profile
 
     told, sample = _tell(stream, params)
     examples, aside = sample
@@ -157,8 +157,8 @@ def _tell(stream: Stream, params: "IngestParams") -> tuple[_Told, _Block]:
     """What is known of the table, and a sample of its rows."""
     import pandas as pd
 
-    from models.table_cells import read_cells
-    from models.table_targets import known, read_targets, read_weights
+    from dataset.tables.cells import read_cells
+    from dataset.tables.targets import known, read_targets, read_weights
 
     origin, missing = stream.origin, Missing(params.missing, params.missing_in)
     _require_named(pd.DataFrame(columns=list(stream.columns)), params, origin)
@@ -189,7 +189,7 @@ def _notes_on_rows(lost: int, params: "IngestParams") -> list[str]:
 
 def _require_named(frame: Any, params: "IngestParams", origin: Origin) -> None:
     """Raise InputError where params.yaml names a column that is not there."""
-    from models.tables import require_columns
+    from dataset.tables.read import require_columns
 
     require_columns(frame, params.target, "target column", origin)
     require_columns(frame, params.ignore, "column to ignore", origin)

@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
+from dataset.examples import Development
 from models import results, training
 from models.candidate import Candidate, Trained
-from models.examples import Development
 from models.settings import FitSettings, NetworkSpec, Retraining
 from pipeline.declaration import stage
 from pipeline.executor import Executor

@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 from pydantic import Field
 
+from metrics.readings import Reading, significant
 from models.candidate import Baseline, Candidate, Record, Searched
 from models.evaluation import Details, Evaluation
 from models.ledger import Row
-from models.readings import Reading, significant
 from pipeline.artifacts import Bundle, Csv, Json, Page
 from pipeline.declaration import stage
 from pipeline.params import Section

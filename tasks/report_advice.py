@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from metrics.readings import Reading, significant
 from models.evaluation import Details
 from models.ledger import Row
-from models.readings import Reading, significant
 from models.settings import Text
 
 Figures = Mapping[str, Mapping[str, float]]

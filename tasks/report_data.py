@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.examples import GIVEN
-from models.readings import significant
+from dataset.examples import GIVEN
+from metrics.readings import significant
 from tasks.report_text import count, listed, many, minus, tidy
 
 MOST_NAMES, MOST_ROWS, MOST_COLUMNS, MOST_FINDINGS = 20, 40, 60, 60

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from metrics.objective import METRICS
+from metrics.readings import Reading
+from metrics.threshold import HALF
 from models.evaluation import Details, Label
-from models.objective import METRICS
-from models.readings import Reading
-from models.threshold import HALF
 from tasks import report_plots as plots
 from tasks.report_text import axis, bare, figure, heading, percent, share_axis, tidy
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from models.readings import Reading, significant
+from metrics.readings import Reading, significant
 from tasks import report_plots as plots
 
 NEAR = 4.0

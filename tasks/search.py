@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dataset.examples import Development
+from metrics.objective import Measure, Objective
 from models import determinism, results, training
 from models.candidate import Searched
-from models.examples import Development
-from models.objective import Measure, Objective
 from models.settings import (
     BatchSize,
     Depth,

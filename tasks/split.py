@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from models import balance, findings, findings_parts, folding, folds, partition
-from models.examples import GIVEN, Development, Holdout, Scaling, Schema, Table
-from models.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
-from models.target import Transform
+from dataset import balance, folding, folds, partition
+from dataset.checks import findings
+from dataset.checks import parts as findings_parts
+from dataset.examples import GIVEN, Development, Holdout, Scaling, Schema, Table
+from dataset.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
+from dataset.target import Transform
 from pipeline.artifacts import Bundle, Json
 from pipeline.declaration import stage
 from pipeline.errors import InputError
@@ -94,7 +96,7 @@ class Parts(Bundle):
     development: Development
     holdout: Holdout
     findings: Json
-    """[{name, severity, evidence, advice}], see `models.findings_parts`; read by the report
+    """[{name, severity, evidence, advice}], see `dataset.checks.parts`; read by the report
     alone."""
     summary: Json
     """{rows: {part: count}, parts: {part: {label: count}}, notes}, with the parts train,
@@ -153,7 +155,7 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
 
 
 def assign(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:
-    """`(n,)` codes of parts (see `models.partition`), and what people should know of them."""
+    """`(n,)` codes of parts (see `dataset.partition`), and what people should know of them."""
     if params.method == "time":
         return _by_time(known, params)
     if params.method == "column":

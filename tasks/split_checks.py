@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models import partition
-from models.examples import Schema
-from models.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
+from dataset import partition
+from dataset.examples import Schema
+from dataset.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
 from pipeline.errors import InputError
 from tasks.split_known import Known
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models import findings_parts, partition
-from models.examples import Examples, Schema, Table, Texts, joined
-from models.table_stream import IN_MEMORY_CELLS
+from dataset import partition
+from dataset.checks import parts
+from dataset.examples import Examples, Schema, Table, Texts, joined
+from dataset.tables.stream import IN_MEMORY_CELLS
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ class Known:
             return self.groups
         return self.keys if self.near is None else self.near
 
-    def part(self, places: npt.NDArray[np.int64], table: Table | None) -> findings_parts.Part:
+    def part(self, places: npt.NDArray[np.int64], table: Table | None) -> parts.Part:
         """What the findings look at; `table` where its features are not all in memory."""
         if table is None:
             examples, shown = self.examples.take(places), np.arange(len(places))
         else:
-            shown = _spread(len(places), findings_parts.SAMPLE)
+            shown = _spread(len(places), parts.SAMPLE)
             examples = table.take(places[shown])
-        return findings_parts.Part(
+        return parts.Part(
             examples,
             shown,
             self.examples.rows[places],

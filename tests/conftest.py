@@ -134,9 +134,9 @@ def toy_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine trivial stages in a committed repository, to be copied."""
     template = tmp_path_factory.mktemp("template") / "toy"
     copy_code(template)
-    (template / "models").mkdir()
     for path in closure("models.evaluation", ROOT):
-        if path.startswith("models/"):
+        if not (template / path).exists():
+            (template / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, template / path)
     for path in (ROOT / "tests" / "toy").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:

@@ -24,7 +24,7 @@ from pyarrow import feather
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from tests.models.drawn import scene
+from tests.dataset.pictures.drawn import scene
 
 ROWS = 60
 PICTURES = 16

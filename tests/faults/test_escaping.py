@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataset.examples import Table
 from flows import predict
+from metrics.threshold import Decision
 from models.evaluation import Choice, Chosen, Evaluation
-from models.examples import Table
-from models.threshold import Decision
 from pipeline.artifacts import Raw, Source
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from models import expectations
-from models.arrivals import Reading, read_arrivals
-from models.objective import Objective
-from models.table_cells import Missing
+from dataset.arrivals import Reading, read_arrivals
+from dataset.checks import expectations
+from dataset.tables.cells import Missing
+from metrics.objective import Objective
 from pipeline.artifacts import Raw, Source
 from pipeline.errors import ExitCode, FettleError
 from pipeline.graph import sections, trace

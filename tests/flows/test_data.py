@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 import flows.main
+from dataset import portrait
+from dataset.examples import Column, Examples, Schema
 from flows.data import WIDTH, _cut, _drawn, _wide, _wrapped, page
 from flows.setting import write_params
-from models import portrait
-from models.examples import Column, Examples, Schema
 from pipeline.errors import shown
 from pipeline.params_file import PARAMS
 from tests.conftest import SHARED

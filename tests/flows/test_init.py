@@ -15,13 +15,13 @@ import pytest
 import flows.init
 import flows.main
 import flows.placing
+from dataset.checks import expectations
+from dataset.examples import GIVEN
+from dataset.target import Task
 from flows.deciding import Decision, decide
 from flows.placing import Arrival, arriving, beside
 from flows.setting import write_params
 from flows.wishes import Wishes
-from models import expectations
-from models.examples import GIVEN
-from models.target import Task
 from pipeline.errors import InputError
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.project import EXPECTED
@@ -463,7 +463,7 @@ def test_init_sets_everything_and_says_so(
 def test_parts_of_a_table_too_large_for_memory_are_seen(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
+    monkeypatch.setattr("dataset.tables.stream.IN_MEMORY_CELLS", 10)
     folder = tmp_path / "large"
     folder.mkdir()
     for part in ("train", "test"):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from dataset.examples import Column, Schema
+from dataset.target import Target, Task
 from flows import predict
+from metrics.threshold import Decision
 from models.evaluation import Choice, Chosen
-from models.examples import Column, Schema
-from models.target import Target, Task
-from models.threshold import Decision
 from pipeline.errors import InputError
 
 PARAMS = """

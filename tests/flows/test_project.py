@@ -112,7 +112,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project itself, with little training, committed."""
     root = tmp_path_factory.mktemp("project") / "project"
     copy_code(root)
-    for name in ("tasks", "models"):
+    for name in ("tasks", "dataset", "metrics", "models"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", root)
     shrink(Checkout(root))

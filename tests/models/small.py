@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
+from dataset.examples import PICTURE, Column, Development, Examples, Schema
 from models.candidate import Record, Trained
-from models.examples import PICTURE, Column, Development, Examples, Schema
 from models.settings import FitSettings, NetworkSpec
 
 SPEC = NetworkSpec.plain(4, 1, "pool", 4)

@@ -56,7 +56,7 @@ def test_training_again_in_this_process_gives_the_same_bytes(model, development,
 def test_another_process_gives_the_same_bytes(model, development, tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from models import archive; from models.examples import Development\n"
+        "from models import archive; from dataset.examples import Development\n"
         "from tests.models.test_archive import trained\n"
         "archive.save(trained(Development(Path(sys.argv[1]))), Path(sys.argv[2]))\n"
     )

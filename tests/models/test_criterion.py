@@ -5,7 +5,8 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn import metrics
 
-from models import criterion, determinism, target
+from dataset import target
+from models import criterion, determinism
 
 GENERATOR = np.random.default_rng(3)
 N, K = 50, 3

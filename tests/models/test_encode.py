@@ -8,8 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset.examples import PICTURE, Examples
 from models import archive, determinism, encode, layers, network
-from models.examples import PICTURE, Examples
 from models.layout import UNKNOWN
 from tests.conftest import ROOT
 from tests.models import small

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from metrics.intervals import Bootstrap, Sample
+from metrics.readings import Reading
 from models.candidate import Record
-from models.intervals import Bootstrap, Sample
 from models.ledger import Entrant, Judge
-from models.readings import Reading
 
 SHARE = Reading(title="accuracy", sign=1, share=True, unit="")
 PRICE = Reading(title="mean absolute error", sign=-1, share=False, unit="price")

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset.target import Target, learn
 from models import archive, count, determinism, encode, layers, network, text_layers
 from models.layout import Layout, TextLayout
 from models.settings import NetworkSpec
-from models.target import Target, learn
 from tests.models import small
 
 REGULARISED = NetworkSpec(

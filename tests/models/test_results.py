@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from models import results, scores
+from metrics import scores
+from models import results
 from models.candidate import Candidate
 from models.curves import Line
 from models.training import Run

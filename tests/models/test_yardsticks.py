@@ -3,8 +3,8 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from dataset.examples import PICTURE, Development, Examples
 from models import sample, training, yardsticks
-from models.examples import PICTURE, Development, Examples
 from models.rows import BLOCK_ROWS, FileRows
 from tests.models import small
 

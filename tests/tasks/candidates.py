@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dataset.examples import Column, Development, Examples, Holdout, Schema
 from models.candidate import Baseline, Candidate, Record, Searched
-from models.examples import Column, Development, Examples, Holdout, Schema
 
 STORY = ("baseline", "search", "regularize", "finetune", "distill")
 MULTIPLY_ADDS = {

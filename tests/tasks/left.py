@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn import metrics
 
+from metrics.objective import Objective, plain_figures
 from models import archive
-from models.objective import Objective, plain_figures
 from models.training import predict
 from tests.models import small
 

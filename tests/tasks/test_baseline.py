@@ -9,9 +9,10 @@ import pytest
 from pydantic import ValidationError
 from sklearn.metrics import log_loss
 
-from models import archive, scores
+from dataset.examples import Development, Examples
+from metrics import scores
+from models import archive
 from models.candidate import Baseline
-from models.examples import Development, Examples
 from models.training import Run, predict
 from pipeline.errors import FettleError
 from pipeline.executor import InSeries

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from dataset.examples import Holdout
+from metrics.objective import Objective
 from models.evaluation import Details, Evaluation
-from models.examples import Holdout
-from models.objective import Objective
 from pipeline.errors import InputError
 from tasks.evaluate import EvaluateParams, evaluate
 from tests.tasks import candidates

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from models import table_stream
-from models.examples import GIVEN, PICTURE
+from dataset.examples import GIVEN, PICTURE
+from dataset.tables import stream
 from pipeline.artifacts import Raw, Source
 from pipeline.errors import InputError
 from tasks.ingest import Ingested, IngestParams, Read, ingest, read_examples_file
@@ -194,8 +194,8 @@ def test_parts_of_a_table_too_large_for_memory_are_kept_aside(
             tmp_path / f"{name}.parquet"
         )
     whole = read_examples_file(tmp_path, params(target=("y",)))
-    monkeypatch.setattr(table_stream, "IN_MEMORY_CELLS", 1)
-    monkeypatch.setattr(table_stream, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(stream, "IN_MEMORY_CELLS", 1)
+    monkeypatch.setattr(stream, "BLOCK_ROWS", 16)
     streamed = read_examples_file(tmp_path, params(target=("y",)))
     asides = [aside[GIVEN] for _, aside in streamed.blocks()]
     assert len(asides) > 2
@@ -355,9 +355,9 @@ def test_a_table_too_large_for_memory_is_read_as_any_other(
         return out
 
     plain = ingested("plain")
-    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
-    monkeypatch.setattr("models.table_stream.BLOCK_ROWS", 64)
-    monkeypatch.setattr("models.table_stream.SAMPLE", 400)
+    monkeypatch.setattr("dataset.tables.stream.IN_MEMORY_CELLS", 10)
+    monkeypatch.setattr("dataset.tables.stream.BLOCK_ROWS", 64)
+    monkeypatch.setattr("dataset.tables.stream.SAMPLE", 400)
     large = ingested("large")
 
     one, schema = plain.table.read()
@@ -384,8 +384,8 @@ def test_a_cell_that_does_not_fit_what_the_sample_showed_is_named(
     cells = [str(place) for place in range(300)]
     cells[201] = "n/k"
     pd.DataFrame({"x": cells, "y": ["a", "b"] * 150}).to_parquet(tmp_path / "t.parquet")
-    monkeypatch.setattr("models.table_stream.IN_MEMORY_CELLS", 10)
-    monkeypatch.setattr("models.table_stream.SAMPLE", 20)
+    monkeypatch.setattr("dataset.tables.stream.IN_MEMORY_CELLS", 10)
+    monkeypatch.setattr("dataset.tables.stream.SAMPLE", 20)
     raw = Raw(Source(tmp_path / "t.parquet"), Source(Path()))
     with pytest.raises(InputError, match=r"t\.parquet: row 202, column 'x': 'n/k' is not a number"):
         ingest.function(Ingested.at(tmp_path / "out"), raw, params(path="t.parquet", target=("y",)))

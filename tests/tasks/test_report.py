@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metrics.objective import Objective
+from metrics.readings import significant
 from models.evaluation import Details, Evaluation
-from models.objective import Objective
-from models.readings import significant
 from pipeline.artifacts import Json
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate

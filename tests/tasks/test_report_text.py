@@ -1,6 +1,6 @@
 import pytest
 
-from models.readings import Reading
+from metrics.readings import Reading
 from tasks import report_text as text
 
 SHARE = Reading(title="recall of 'ill'", sign=1, share=True, unit="")

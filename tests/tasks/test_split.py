@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.examples import GIVEN, Examples, Schema, Table, Texts
-from models.partition import HOLDOUT, TRAIN, VALIDATION
-from models.target import Target
+from dataset.examples import GIVEN, Examples, Schema, Table, Texts
+from dataset.partition import HOLDOUT, TRAIN, VALIDATION
+from dataset.target import Target
 from pipeline.errors import InputError
 from tasks.split import Parts, SplitParams, assign, caution, split
 from tasks.split_known import Known, know
-from tests.models import tabled
+from tests.dataset import tabled
 
 DEFAULT: dict[str, Any] = {
     "method": "stratified",
@@ -477,7 +477,7 @@ def test_a_table_too_large_for_memory_is_split_as_any_other(
         plain = run(tmp_path / "plain", given, settings, {"who": who}, schema)
         with monkeypatch.context() as patched:
             patched.setattr("tasks.split_known.IN_MEMORY_CELLS", 10)
-            patched.setattr("models.examples.BLOCK_ROWS", 64)
+            patched.setattr("dataset.examples.BLOCK_ROWS", 64)
             large = run(tmp_path / "large", given, settings, {"who": who}, schema)
         for one, other in (
             (plain.development.train(), large.development.train()),
