@@ -80,6 +80,7 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     _require_known(known, wishes)
 
     chosen, why = _targets(known, arrival, wishes)
+    _require_one_role(chosen, wishes)
     wishes = replace(wishes, target=chosen)
     by_name = {column.name: column for column in known}
     targets = [by_name[name] for name in chosen]
@@ -275,6 +276,23 @@ def _require_known(known: "Sequence[Facts]", wishes: Wishes) -> None:
                 )
 
 
+def _require_one_role(targets: Sequence[str], wishes: Wishes) -> None:
+    """Raise InputError where a target or the weight is to be something else as well."""
+    roles = {
+        "ignored": wishes.ignore,
+        "the group": (wishes.group,),
+        "the part": (wishes.part,),
+        "the weight": (wishes.weight,),
+    }
+    for name, what in [(name, "the target") for name in targets] + [(wishes.weight, "the weight")]:
+        for role, names in roles.items():
+            if name is not None and name in names and role != what:
+                raise InputError(
+                    f"{wishes.path}: column {name!r} cannot be {what} and {role} at once. "
+                    f"Drop one of the two."
+                )
+
+
 def _targets(
     known: "Sequence[Facts]", arrival: Arrival, wishes: Wishes
 ) -> tuple[tuple[str, ...], str]:
@@ -339,12 +357,7 @@ def _ignored(known: "Sequence[Facts]", targets: Sequence[str], wishes: Wishes) -
     part = understanding.part(known)
     if part is not None:
         reasons.setdefault(part.name, part.reason)
-    # What was told stays, even where it contradicts the rest: that is said by params' own check.
-    return {
-        name: reason
-        for name, reason in reasons.items()
-        if name not in keep or name in wishes.ignore
-    }
+    return {name: reason for name, reason in reasons.items() if name not in keep}
 
 
 def _clear_part(known: "Sequence[Facts]", wishes: Wishes) -> str | None:

@@ -429,9 +429,15 @@ def test_what_cannot_be_learned_from_changes_nothing(alone: Path, tmp_path: Path
 def test_contradicting_wishes_and_wrong_params_are_told(alone: Path, tmp_path: Path) -> None:
     path = written(tmp_path / "shop.csv", frame())
     before = PARAMS.read_text()
-    for more in ({"weight": "bought"}, {"weight": "bough"}):
+    for more in (
+        {"weight": "bought"},
+        {"weight": "bough"},
+        {"ignore": ("bought",)},
+        {"group": "bought"},
+        {"weight": "bought", "target": ("x",), "ignore": ("bought",)},
+    ):
         with pytest.raises(InputError, match=r"'bought'"):
-            flows.init.init(wishes(path, target=("bought",), **more), Path())
+            flows.init.init(wishes(path, **{"target": ("bought",)} | more), Path())
     PARAMS.write_text(before.replace("patience: 4", "patience: four"))
     with pytest.raises(InputError, match=r'params\.yaml: search\.patience: "four" was given'):
         flows.init.init(wishes(path, target=("bought",)), Path())

@@ -16,7 +16,13 @@ from dataset.partition import content_keys, near_keys, text_keys
 from tests.dataset.tabled import pictures, table
 
 RANDOM = np.random.default_rng(8)
+"""The same numbers in every test, whichever ran before it."""
 SIZES = (400, 200, 200)
+
+
+@pytest.fixture(autouse=True)
+def begun_anew() -> None:
+    RANDOM.bit_generator.state = np.random.default_rng(8).bit_generator.state
 
 
 def part(examples: Examples, *, groups: Any = None, times: Any = None, near: Any = None) -> Part:
