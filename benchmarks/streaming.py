@@ -74,7 +74,8 @@ def configure(root: Path) -> None:
     yaml, path = YAML(), root / "params.yaml"
     content = yaml.load(path)
     content["run"]["workers"] = 1
-    content["baseline"] |= {"epochs": 1, "seeds": [1], "batch_size": BATCH}
+    content["baseline"] |= {"seeds": [1]}
+    content["recipe"] |= {"epochs": 1, "batch_size": BATCH}
     yaml.dump(content, path)
 
 
@@ -84,17 +85,17 @@ def epoch(development: Path, limit: int) -> dict[str, float]:
 
     rows.IN_MEMORY_BYTES = limit
     from models import training
-    from models.settings import FitSettings, NetworkSpec
+    from models.settings import Recipe
+    from pipeline.params_file import read_raw
 
     determinism.start(1)
     data = training.encoded(str(development))
     from models import network
 
-    spec = NetworkSpec.plain(32, 2, "pool", 32)
-    built = network.build(data.shape, data.target.outputs, spec, 1, data.layout)
-    settings = FitSettings(learning_rate=0.001, batch_size=BATCH, epochs=1, patience=None)
+    recipe = Recipe.of(read_raw()["recipe"]).changed({"epochs": 1, "batch_size": BATCH})
+    built = network.build(data.shape, data.target.outputs, recipe.network, 1, data.layout)
     start = time.perf_counter()
-    fitted = training.fit_to_target(built, data, settings, 1, "bench")
+    fitted = training.fit_to_target(built, data, recipe.fit, 1, "bench")
     took = time.perf_counter() - start
     return {"rows a second": len(data.train) / took, "loss": fitted.epochs[-1].val_loss}
 

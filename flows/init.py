@@ -6,7 +6,7 @@ from typing import Any
 from dataset.checks import expectations
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
-from flows.setting import Values, write_params
+from flows.setting import write_params
 from flows.wishes import Wishes
 from models import presets
 from pipeline.artifacts import Raw, Source
@@ -30,7 +30,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         arrival.settle()
     sized, told = _sized(decision, raw)
     expectations.write(expected, EXPECTED)
-    write_params(_merged(decision.values, sized))
+    write_params(decision.values, sized)
     _render()
     rows = decision.read.profile["rows"]
     print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
@@ -52,13 +52,6 @@ def _params() -> dict[str, Any]:
     return read_raw()
 
 
-def _merged(values: Values, sized: Values) -> Values:
-    return {
-        section: values.get(section, {}) | sized.get(section, {})
-        for section in dict.fromkeys([*values, *sized])
-    }
-
-
 def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     """Rows to train on, and seconds of an epoch over them, about."""
     split = raw["split"]
@@ -66,11 +59,11 @@ def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
-    wide = max(raw["search"]["width"]) >= presets.WIDE
+    wide = raw["recipe"]["width"] >= presets.WIDE
     return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=wide)
 
 
-def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
+def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[dict[presets.Place, Any], list[str]]:
     rows, seconds = _epoch(decision, raw)
     preset = presets.preset(seconds)
     sized = presets.sized(preset, rows, raw)
@@ -78,13 +71,16 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
     if "numeric" in kinds:
         wide = preset.name == "small" and "text" not in kinds
         quantities = decision.read.schema.task == "regression"
-        sized = _merged(sized, presets.for_numbers(rows, wide=wide, quantities=quantities))
+        suited = presets.for_numbers(rows, wide=wide, quantities=quantities)
+        # What someone has taken out of the file is not put back.
+        sized |= {
+            place: value
+            for place, value in suited.items()
+            if presets.value_at(raw, place[:-1]) is not None
+        }
     scaling = presets.scaling(numbers="numeric" in kinds, method=decision.values["split"]["method"])
-    sized = _merged(sized, {"split": {"scaling": scaling}})
-    changed = [
-        f"{section} " + ", ".join(f"{key} {value}" for key, value in keys.items())
-        for section, keys in sized.items()
-    ]
+    sized |= {("split", "scaling"): scaling}
+    changed = [f"{'.'.join(place)} {value}" for place, value in sized.items()]
     told = f". Set: {'; '.join(changed)}" if changed else ""
     return sized, [f"training: {preset.name} data: {preset.reason}{told}"]
 
@@ -92,10 +88,7 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[Values, list[str]]:
 def _estimate(decision: Decision) -> list[str]:
     project = open_project()
     params = project.params()
-    costs = [
-        node.stage.cost(params[node.name] if node.stage.params_type else None)
-        for node in project.nodes
-    ]
+    costs = [node.stage.cost(params) for node in project.nodes]
     epochs = sum(cost.epochs for cost in costs)
     _, seconds = _epoch(decision, read_raw())
     fits = sum(cost.fits for cost in costs)

@@ -14,8 +14,13 @@ Values = dict[str, dict[str, Any]]
 """Values by section and key."""
 
 
-def write_params(values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put values into params.yaml, by section and key; everything else stays as it is."""
+def write_params(
+    values: Mapping[str, Mapping[str, Any]], placed: Mapping[tuple[str, ...], Any]
+) -> None:
+    """Put values into params.yaml; everything else stays as it is.
+
+    `values` by section and key, `placed` by section, key and the keys below that.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     # Names are not broken over lines.
@@ -25,6 +30,11 @@ def write_params(values: Mapping[str, Mapping[str, Any]]) -> None:
     for section, keys in values.items():
         for key, value in keys.items():
             content[section][key] = _in_line(value)
+    for place, value in placed.items():
+        held = content
+        for key in place[:-1]:
+            held = held[key]
+        held[place[-1]] = _in_line(value)
     with replacing(PARAMS) as temporary:
         yaml.dump(content, temporary)
 

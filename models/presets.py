@@ -22,8 +22,11 @@ FIT = 3.0
 LARGE_BATCH = 3_000
 """From so many training rows on, batches of 32 waste time on Python rather than arithmetic."""
 
-Caps = Mapping[str, Mapping[str, int]]
-"""Section and key of params.yaml to the largest value there."""
+Place = tuple[str, ...]
+"""Of a value in params.yaml: its section, its key, and the keys below that."""
+Caps = Mapping[Place, int]
+"""The largest value at a place."""
+BATCHES = ("search", "space", "batch_size", "choice")
 
 
 @dataclass(frozen=True)
@@ -39,45 +42,81 @@ class Preset:
     reason: str
 
 
+_EPOCHS = ("recipe", "epochs")
+_TRIALS = ("search", "trials")
+_WAITED = ("search", "set", "patience")
+_STOPPING = ("regularize", "techniques", "early_stopping")
+_STUDENT = ("distill", "student")
+
+
+def _caps(
+    *,
+    epochs: int,
+    trials: int | None,
+    patience: int,
+    retrained: tuple[int, int],
+    transferred: tuple[int, int, int, int],
+    student: tuple[int, int],
+) -> Caps:
+    """Of the second to last epochs and patience; of transfer the three phases' epochs first."""
+    source, frozen, unfrozen, waited = transferred
+    caps = {
+        _EPOCHS: epochs,
+        _WAITED: patience,
+        (*_STOPPING, "epochs"): retrained[0],
+        (*_STOPPING, "patience"): retrained[1],
+        ("finetune", "source_epochs"): source,
+        ("finetune", "frozen_epochs"): frozen,
+        ("finetune", "epochs"): unfrozen,
+        ("finetune", "patience"): waited,
+        (*_STUDENT, "epochs"): student[0],
+        (*_STUDENT, "patience"): student[1],
+    }
+    return caps if trials is None else caps | {_TRIALS: trials}
+
+
 PRESETS = (
     Preset("small", 1.0, 3, {}, "epochs are cheap: as many as params.yaml has"),
     Preset(
         "medium",
         4.0,
         3,
-        {
-            "baseline": {"epochs": 10},
-            "search": {"epochs": 8, "patience": 3},
-            "regularize": {"epochs": 15, "patience": 4},
-            "finetune": {"source_epochs": 4, "frozen_epochs": 2, "epochs": 10, "patience": 3},
-            "distill": {"epochs": 20, "patience": 5},
-        },
+        _caps(
+            epochs=10,
+            trials=None,
+            patience=3,
+            retrained=(15, 4),
+            transferred=(4, 2, 10, 3),
+            student=(20, 5),
+        ),
         "networks see enough rows in half the epochs",
     ),
     Preset(
         "large",
         15.0,
         2,
-        {
-            "baseline": {"epochs": 5},
-            "search": {"trials": 4, "epochs": 4, "patience": 2},
-            "regularize": {"epochs": 8, "patience": 2},
-            "finetune": {"source_epochs": 2, "frozen_epochs": 1, "epochs": 4, "patience": 2},
-            "distill": {"epochs": 8, "patience": 3},
-        },
+        _caps(
+            epochs=5,
+            trials=4,
+            patience=2,
+            retrained=(8, 2),
+            transferred=(2, 1, 4, 2),
+            student=(8, 3),
+        ),
         "many rows make intervals narrow: two seeds, four trials",
     ),
     Preset(
         "huge",
         float("inf"),
         2,
-        {
-            "baseline": {"epochs": 2},
-            "search": {"trials": 4, "epochs": 2, "patience": 1},
-            "regularize": {"epochs": 3, "patience": 1},
-            "finetune": {"source_epochs": 1, "frozen_epochs": 1, "epochs": 2, "patience": 1},
-            "distill": {"epochs": 3, "patience": 2},
-        },
+        _caps(
+            epochs=2,
+            trials=4,
+            patience=1,
+            retrained=(3, 1),
+            transferred=(1, 1, 2, 1),
+            student=(3, 2),
+        ),
         "a first look: raise the epochs once it is known what pays",
     ),
 )
@@ -97,28 +136,38 @@ def preset(seconds: float) -> Preset:
     return next(preset for preset in PRESETS if seconds <= preset.seconds)
 
 
-def sized(preset: Preset, rows: float, content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What changes in params.yaml's `content`, by section and key: smaller values, and batches.
+def sized(preset: Preset, rows: float, content: Mapping[str, Any]) -> dict[Place, Any]:
+    """What changes in params.yaml's `content`, by place: smaller values, and batches.
 
-    A value that someone has already made smaller stays.
+    A value that someone has already made smaller stays, and one that is not there is not made.
     """
-    changes: dict[str, dict[str, Any]] = {}
-    for section, caps in preset.caps.items():
-        for key, most in caps.items():
-            if content[section].get(key) is not None and content[section][key] > most:
-                changes.setdefault(section, {})[key] = most
+    changes: dict[Place, Any] = {}
+    for place, most in preset.caps.items():
+        held = value_at(content, place)
+        if held is not None and held > most:
+            changes[place] = most
     for section, values in content.items():
         seeds = values.get("seeds")
         if seeds is not None and len(seeds) > preset.seeds:
-            changes.setdefault(section, {})["seeds"] = list(seeds)[: preset.seeds]
-    for section, key, size in _batches(rows):
-        if content[section].get(key) != size:
-            changes.setdefault(section, {})[key] = size
+            changes[section, "seeds"] = list(seeds)[: preset.seeds]
+    for place, size in _batches(rows):
+        if value_at(content, place) not in (None, size):
+            changes[place] = size
     return changes
 
 
-def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[str, dict[str, Any]]:
-    """What suits a table with numbers and so many training rows, by section and key.
+def value_at(content: Mapping[str, Any], place: Place) -> Any:
+    """What stands there, or None where there is no such place."""
+    held: Any = content
+    for key in place:
+        if not isinstance(held, Mapping) or key not in held:
+            return None
+        held = held[key]
+    return held
+
+
+def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[Place, Any]:
+    """What suits a table with numbers and so many training rows, by place.
 
     `wide`: from some thousand rows on wider networks, trained for longer, cost little. Measured on
     California housing (12,476 training rows, root mean squared error on validation in units of
@@ -128,12 +177,22 @@ def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[str, dict[
     """
     if not wide or rows < LARGE_BATCH:
         return {}
-    plain = {"batch_norm": False} if quantities else {}
+    techniques = ("regularize", "techniques")
+    plain: dict[Place, Any] = {}
+    if quantities:
+        plain = {(*techniques, "normalisation", "batch_norm"): False}
     return {
-        "baseline": {"width": 128, "epochs": 30},
-        "search": {"width": [64, 128, 256], "depth": [2, 3, 4], "epochs": 30, "patience": 5},
-        "regularize": {"dropout": 0.1, "l2": 1e-5, "epochs": 80, "patience": 10, **plain},
-        "distill": {"width": 32},
+        ("recipe", "width"): 128,
+        ("recipe", "epochs"): 30,
+        ("search", "space", "width", "choice"): [64, 128, 256],
+        ("search", "space", "depth", "choice"): [2, 3, 4],
+        _WAITED: 5,
+        (*techniques, "dropout", "dropout"): 0.1,
+        (*techniques, "weight_decay", "l2"): 1e-5,
+        (*_STOPPING, "epochs"): 80,
+        (*_STOPPING, "patience"): 10,
+        (*_STUDENT, "width"): 32,
+        **plain,
     }
 
 
@@ -148,11 +207,7 @@ def scaling(*, numbers: bool, method: str) -> str:
     return "quantile" if numbers and method != "time" else "standard"
 
 
-def _batches(rows: float) -> list[tuple[str, str, Any]]:
+def _batches(rows: float) -> list[tuple[Place, Any]]:
     if rows < LARGE_BATCH:
         return []
-    return [
-        ("baseline", "batch_size", 128),
-        ("search", "batch_size", [64, 128, 256]),
-        ("distill", "batch_size", 128),
-    ]
+    return [(("recipe", "batch_size"), 128), (BATCHES, [64, 128, 256])]

@@ -19,7 +19,7 @@ from dataset.target import Target
 from models import curves, determinism, rows
 from models.curves import Line
 from models.rows import Rows
-from models.settings import FitSettings, NetworkSpec
+from models.settings import FitSettings, NetworkSpec, Recipe
 from pipeline.executor import Executor
 
 if TYPE_CHECKING:
@@ -152,14 +152,20 @@ def train_seeds(
     executor: Executor,
     development: Development,
     folder: Path,
-    spec: NetworkSpec,
-    settings: FitSettings,
+    recipe: Recipe,
     seeds: Sequence[int],
     stage: str,
 ) -> list[Run]:
     """One network from scratch for each seed, in their order; the models lie in `folder`."""
     items = [
-        SeedRun(str(development.path), str(folder), spec, settings, seed, f"{stage} seed {seed}")
+        SeedRun(
+            str(development.path),
+            str(folder),
+            recipe.network,
+            recipe.fit,
+            seed,
+            f"{stage} seed {seed}",
+        )
         for seed in seeds
     ]
     return executor.map(train, items, [item.name for item in items])

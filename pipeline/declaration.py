@@ -14,7 +14,7 @@ module is in every stage's import closure, so it holds the declaration and nothi
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ class Cost:
     epochs: int = 0
 
 
-def free(params: Any) -> Cost:
+def free() -> Cost:
     """The cost of a stage that trains nothing."""
     return Cost()
 
 
-def silent(params: Any) -> str | None:
+def silent() -> str | None:
     """Of a stage that there is nothing to know of before it runs."""
     return None
 
@@ -68,9 +68,9 @@ class Stage:
     """A declared stage; made by `stage`."""
 
     function: Callable[..., None]
-    cost: Callable[[Any], Cost]
+    count: Callable[..., Cost]
     files: tuple[str, ...]
-    caution: Callable[[Any], str | None]
+    warn: Callable[..., str | None]
 
     @property
     def name(self) -> str:
@@ -118,6 +118,22 @@ class Stage:
         """The pydantic model of its section, or None where it has no `params`."""
         return self.types.get("params")
 
+    def cost(self, params: Mapping[str, Any]) -> Cost:
+        """What it trains at the most, from the checked sections of params.yaml by name."""
+        return self.count(**self._sections_for(self.count, params))
+
+    def caution(self, params: Mapping[str, Any]) -> str | None:
+        """What a plan should say of running it, likewise."""
+        return self.warn(**self._sections_for(self.warn, params))
+
+    def _sections_for(
+        self, function: Callable[..., Any], params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Those of its sections that the function names, by parameter."""
+        wanted = inspect.signature(function).parameters
+        names = self.section_names().items()
+        return {name: params[section] for name, section in names if name in wanted}
+
     @property
     def fans_out(self) -> bool:
         """Whether it wants an executor."""
@@ -152,15 +168,16 @@ class Stage:
 
 def stage(
     *,
-    cost: Callable[[Any], Cost] = free,
+    cost: Callable[..., Cost] = free,
     files: tuple[str, ...] = (),
-    caution: Callable[[Any], str | None] = silent,
+    caution: Callable[..., str | None] = silent,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a function as a stage.
 
-    `cost` gives the fits and epochs from the validated params; `files` are dependencies that no
-    import shows (templates, fonts), relative to the project's folder. `caution` says from the
-    validated params what a plan should say of running it, if anything.
+    `cost` gives the fits and epochs from those of the stage's checked sections that it names as the
+    stage does: `params`, and shared ones; `files` are dependencies that no
+    import shows (templates, fonts), relative to the project's folder. `caution` says, from
+    sections as `cost`, what a plan should say of running it, if anything.
     """
 
     def declare(function: Callable[..., None]) -> Stage:

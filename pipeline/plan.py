@@ -68,9 +68,8 @@ def _step(node: Node, action: Action, reasons: list[str], params: Params, again:
     """`again`: whether it ran before, and its inputs are others now or may become so."""
     if action != "run":
         return Step(node.name, action, reasons, Cost(), None)
-    section = params[node.name] if node.stage.params_type else None
-    caution = node.stage.caution(section) if again else None
-    return Step(node.name, action, reasons, node.stage.cost(section), caution)
+    caution = node.stage.caution(params) if again else None
+    return Step(node.name, action, reasons, node.stage.cost(params), caution)
 
 
 def _known(stage: Any) -> bool:

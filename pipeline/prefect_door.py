@@ -231,7 +231,8 @@ class PrefectDoor:
 
         def body() -> None:
             log.info("%s: %s", node.name, node.stage.description)
-            pieces = _TaskRuns(self._pool, node.stage, self._cost(node))
+            fits = node.stage.cost(self._params).fits
+            pieces = _TaskRuns(self._pool, node.stage, fits)
             timing.update(run_body(node, self._params, pieces, self._code, self._root))
             pieces.finish()
 
@@ -243,7 +244,3 @@ class PrefectDoor:
             return Completed(message=f"Ran in {timing['seconds']:.1f} s")
         log.info("%s: cached (%s)", node.name, found.value)
         return Completed(name="Cached", message=f"DVC: {found.value}")
-
-    def _cost(self, node: Node) -> int:
-        params = self._params[node.name] if node.stage.params_type else None
-        return node.stage.cost(params).fits

@@ -1,20 +1,9 @@
-"""The baseline: a plain network with plain settings, and the yardsticks beside it."""
+"""The baseline: a network as the recipe has it, and what it must beat."""
 
 from dataset.examples import Development
 from models import results, training, yardsticks
 from models.candidate import Baseline
-from models.settings import (
-    BatchSize,
-    Depth,
-    Embedding,
-    Epochs,
-    FitSettings,
-    NetworkSpec,
-    Rate,
-    Seeds,
-    Text,
-    Width,
-)
+from models.settings import Recipe, Seeds
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 from pipeline.params import Section
@@ -23,42 +12,25 @@ from pipeline.params import Section
 class BaselineParams(Section):
     """The section `baseline`."""
 
-    width: Width
-    """Units of a dense block, or filters of a convolution."""
-    depth: Depth
-    """Blocks before the last layer."""
-    text: Text
-    """What reads texts, where there are any."""
-    embedding: Embedding
-    """Numbers that stand for a word."""
-    learning_rate: Rate
-    """Adam's."""
-    batch_size: BatchSize
-    """Examples per step."""
-    epochs: Epochs
-    """Passes over the training examples; all of them are trained."""
     seeds: Seeds
     """One fit for each."""
 
 
-def _cost(params: BaselineParams) -> Cost:
-    return Cost(fits=len(params.seeds), epochs=len(params.seeds) * params.epochs)
+def _cost(params: BaselineParams, recipe: Recipe) -> Cost:
+    return Cost(fits=len(params.seeds), epochs=len(params.seeds) * recipe.epochs)
 
 
 @stage(cost=_cost)
 def baseline(
-    out: Baseline, development: Development, params: BaselineParams, executor: Executor
+    out: Baseline,
+    development: Development,
+    recipe: Recipe,
+    params: BaselineParams,
+    executor: Executor,
 ) -> None:
-    """A plain network with plain settings, beside a constant answer and a linear model."""
-    spec = NetworkSpec.plain(params.width, params.depth, params.text, params.embedding)
-    settings = FitSettings(
-        learning_rate=params.learning_rate,
-        batch_size=params.batch_size,
-        epochs=params.epochs,
-        patience=None,
-    )
+    """A network as the recipe has it, beside a constant answer and a linear model."""
     runs = training.train_seeds(
-        executor, development, out.model.make(), spec, settings, params.seeds, "baseline"
+        executor, development, out.model.make(), recipe, params.seeds, "baseline"
     )
     [measured] = executor.map(yardsticks.predict, [str(development.path)], ["baseline yardsticks"])
     out.yardsticks.write(measured)
@@ -66,8 +38,8 @@ def baseline(
         out,
         runs,
         stage="baseline",
-        summary=f"A plain network, width {spec.width} and depth {spec.depth}, trained for "
-        f"{settings.epochs} epochs.",
-        settings=spec.model_dump() | settings.model_dump(),
+        summary=f"The recipe as it is: width {recipe.width} and depth {recipe.depth}, trained for "
+        f"{'' if recipe.patience is None else 'up to '}{recipe.epochs} epochs.",
+        settings=recipe.model_dump(),
         development=development,
     )

@@ -8,43 +8,28 @@ from dataset.examples import Development
 from metrics.objective import Objective
 from models import distillation, results
 from models.candidate import Candidate, Trained
-from models.settings import (
-    BatchSize,
-    Depth,
-    Embedding,
-    FitSettings,
-    NetworkSpec,
-    Rate,
-    Retraining,
-    Text,
-    Width,
-)
-from pipeline.declaration import stage
+from models.settings import Changes, Recipe, Retraining
+from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 
 
 class DistillParams(Retraining):
     """The section `distill`."""
 
-    width: Width
-    """Of the student."""
-    depth: Depth
-    """Of the student."""
-    text: Text
-    """What reads texts in the student, where there are any."""
-    embedding: Embedding
-    """Numbers that stand for a word in the student."""
+    student: Changes
+    """Its values of the recipe that differ."""
     temperature: float = Field(ge=1, le=100)
     """By which both networks' logits are divided: the higher, the softer."""
     hard_weight: float = Field(ge=0, le=1)
     """Share of the labels in the loss; the rest is the teacher's."""
-    learning_rate: Rate
-    """Adam's."""
-    batch_size: BatchSize
-    """Examples per step."""
 
 
-@stage(cost=DistillParams.cost)
+def _cost(params: DistillParams, recipe: Recipe) -> Cost:
+    fits = len(params.seeds) * params.enabled
+    return Cost(fits=fits, epochs=fits * params.student.get("epochs", recipe.epochs))
+
+
+@stage(cost=_cost)
 def distill(
     out: Candidate,
     development: Development,
@@ -53,6 +38,7 @@ def distill(
     regularize: Trained,
     finetune: Trained,
     objective: Objective,
+    recipe: Recipe,
     params: DistillParams,
     executor: Executor,
 ) -> None:
@@ -69,19 +55,13 @@ def distill(
         [distillation.Teaching(str(development.path), str(teacher.model), str(logits))],
         [f"distill teacher {told.stage}"],
     )
-    spec = NetworkSpec.plain(params.width, params.depth, params.text, params.embedding)
-    settings = FitSettings(
-        learning_rate=params.learning_rate,
-        batch_size=params.batch_size,
-        epochs=params.epochs,
-        patience=params.patience,
-    )
+    student = recipe.changed(params.student)
     items = [
         distillation.StudentRun(
             str(development.path),
             str(folder),
-            spec,
-            settings,
+            student.network,
+            student.fit,
             seed,
             f"distill seed {seed}",
             str(logits),
@@ -96,10 +76,9 @@ def distill(
         out,
         runs,
         stage="distill",
-        summary=f"A student with width {spec.width} and depth {spec.depth}, taught by "
+        summary=f"A student with width {student.width} and depth {student.depth}, taught by "
         f"{told.stage} at temperature {params.temperature:g}.",
-        settings=spec.model_dump()
-        | settings.model_dump()
+        settings=student.model_dump()
         | {
             "teacher": told.stage,
             "temperature": params.temperature,

@@ -7,7 +7,7 @@ from pydantic import Field
 from dataset.examples import Development, Schema
 from models import results, sources, training
 from models.candidate import Candidate, Trained
-from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Rate, Seeds
+from models.settings import Epochs, Patience, Rate, Recipe, Seeds
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import Executor
@@ -68,7 +68,8 @@ def finetune(
         return
     _check(params, development.schema())
     start = results.latest(regularize, search, baseline)
-    spec, settings = NetworkSpec.of(start.settings), FitSettings.of(start.settings)
+    recipe = Recipe.of(start.settings)
+    spec, settings = recipe.network, recipe.fit
     folder = out.model.make()
     model = folder / "source.keras"
     source_settings = settings.model_copy(update={"epochs": params.source_epochs, "patience": None})

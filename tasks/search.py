@@ -1,28 +1,16 @@
 """The search: trials proposed by Keras Tuner, the best one retrained with several seeds."""
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
 from models import determinism, results, training
 from models.candidate import Searched
-from models.settings import (
-    BatchSize,
-    Depth,
-    Embedding,
-    Epochs,
-    FitSettings,
-    NetworkSpec,
-    Patience,
-    Rate,
-    Seed,
-    Seeds,
-    Text,
-    Width,
-)
+from models.settings import Changes, FitSettings, NetworkSpec, Recipe, Seed, Seeds
+from models.space import Space
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError
 from pipeline.executor import Executor
@@ -31,7 +19,8 @@ from pipeline.params import Section
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.tuning import Space, Values
+    from models import tuning
+    from models.tuning import Values
 
 
 class SearchParams(Section):
@@ -43,40 +32,19 @@ class SearchParams(Section):
     """How values are proposed."""
     trials: int = Field(gt=0, le=1000)
     """Fits with different values, one seed each."""
-    learning_rate: tuple[Rate, Rate]
-    """Lowest and highest, on a logarithmic scale."""
-    width: Annotated[tuple[Width, ...], Field(min_length=1)]
-    """Widths to choose from."""
-    depth: Annotated[tuple[Depth, ...], Field(min_length=1)]
-    """Depths to choose from."""
-    batch_size: Annotated[tuple[BatchSize, ...], Field(min_length=1)]
-    """Batch sizes to choose from."""
-    text: Annotated[tuple[Text, ...], Field(min_length=1)]
-    """What reads texts, to choose from; nothing is varied where there are none."""
-    embedding: Embedding
-    """Numbers that stand for a word."""
-    epochs: Epochs
-    """At the most, of a trial and of a retraining."""
-    patience: Patience | None
-    """Epochs without improvement until a fit ends; null: never."""
+    space: Space
+    """What is varied."""
+    set: Changes
+    """Other values of the recipe that differ, for trials and retrainings."""
     seed: Seed
     """Of the proposals."""
     seeds: Seeds
     """One retraining of the best trial for each."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        low, high = self.learning_rate
-        if low >= high:
-            raise ValueError(
-                f"learning_rate must be a lower and a higher value, got [{low:g}, {high:g}]"
-            )
-        return self
 
-
-def _cost(params: SearchParams) -> Cost:
+def _cost(params: SearchParams, recipe: Recipe) -> Cost:
     fits = (params.trials + len(params.seeds)) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.epochs)
+    return Cost(fits=fits, epochs=fits * params.set.get("epochs", recipe.epochs))
 
 
 @dataclass(frozen=True)
@@ -99,6 +67,7 @@ def search(
     out: Searched,
     development: Development,
     objective: Objective,
+    recipe: Recipe,
     params: SearchParams,
     executor: Executor,
 ) -> None:
@@ -108,11 +77,11 @@ def search(
         out.trials.write(_table([]))
         return
     metric = objective.metric_for(development.target())
-    trials, tried = _try(development, metric, params, executor)
+    trials, tried = _try(development, metric, recipe, params, executor)
     best = _best(trials, metric)
-    shape, settings = _settings(best.values, params)
+    found = _recipe(best.values, recipe, params)
     runs = training.train_seeds(
-        executor, development, out.model.make(), shape, settings, params.seeds, "search"
+        executor, development, out.model.make(), found, params.seeds, "search"
     )
     out.trials.write(_table(trials))
     results.gather(
@@ -122,14 +91,18 @@ def search(
         summary=f"The best of {len(trials)} {params.method} trials: width {best.values.width}, "
         f"depth {best.values.depth}, learning rate {best.values.learning_rate:g}, batch size "
         f"{best.values.batch_size}.",
-        settings=shape.model_dump() | settings.model_dump(),
+        settings=found.model_dump(),
         development=development,
         before=tried,
     )
 
 
 def _try(
-    development: Development, metric: Measure, params: SearchParams, executor: Executor
+    development: Development,
+    metric: Measure,
+    recipe: Recipe,
+    params: SearchParams,
+    executor: Executor,
 ) -> tuple[list[Trial], list[training.Run]]:
     """All trials in the order asked, in rounds."""
     from models import tuning
@@ -148,7 +121,7 @@ def _try(
                 training.SeedRun(
                     str(development.path),
                     None,
-                    *_settings(values, params),
+                    *_parts(_recipe(values, recipe, params)),
                     values.seed(params.seed),
                     f"search trial {number}",
                 )
@@ -164,29 +137,22 @@ def _try(
     return trials, tried
 
 
-def _space(development: Development, params: SearchParams) -> "Space":
+def _space(development: Development, params: SearchParams) -> "tuning.Space":
     from models import tuning
 
     reads = any(column.type == "text" for column in development.schema().columns)
-    return tuning.Space(
-        params.learning_rate,
-        params.width,
-        params.depth,
-        params.batch_size,
-        params.text if reads else params.text[:1],
-    )
+    ends = {name: dimension.ends() for name, dimension in params.space.items()}
+    low, high = ends["learning_rate"]
+    text = ends["text"] if reads else ends["text"][:1]
+    return tuning.Space((low, high), ends["width"], ends["depth"], ends["batch_size"], text)
 
 
-def _settings(values: "Values", params: SearchParams) -> tuple[NetworkSpec, FitSettings]:
-    return (
-        NetworkSpec.plain(values.width, values.depth, values.text, params.embedding),
-        FitSettings(
-            learning_rate=values.learning_rate,
-            batch_size=values.batch_size,
-            epochs=params.epochs,
-            patience=params.patience,
-        ),
-    )
+def _recipe(values: "Values", recipe: Recipe, params: SearchParams) -> Recipe:
+    return recipe.changed({**params.set, **asdict(values)})
+
+
+def _parts(recipe: Recipe) -> tuple[NetworkSpec, FitSettings]:
+    return recipe.network, recipe.fit
 
 
 def _named(run: training.Run) -> training.Run:
