@@ -1,16 +1,39 @@
 """Small development sets, and predecessors of a stage, for the tests of what is trained."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from dataset.examples import PICTURE, Column, Development, Examples, Schema
 from models.candidate import Record, Trained
-from models.settings import FitSettings, NetworkSpec
+from models.settings import FitSettings, NetworkSpec, Recipe
+from pipeline.params_file import read_raw
+from tests.conftest import ROOT
 
-SPEC = NetworkSpec.plain(4, 1, "pool", 4)
-SETTINGS = FitSettings(learning_rate=0.01, batch_size=32, epochs=2, patience=None)
+RECIPE = Recipe.of(read_raw(ROOT / "params.yaml")["recipe"]).changed(
+    {
+        "width": 4,
+        "depth": 1,
+        "embedding": 4,
+        "learning_rate": 0.01,
+        "batch_size": 32,
+        "epochs": 2,
+    }
+)
+"""The project's own, made small."""
+SPEC, SETTINGS = RECIPE.network, RECIPE.fit
+
+
+def spec(**changes: Any) -> NetworkSpec:
+    """The small network, changed."""
+    return RECIPE.changed(changes).network
+
+
+def settings(**changes: Any) -> FitSettings:
+    """The small training, changed."""
+    return RECIPE.changed(changes).fit
 
 
 def schema(*columns: str, kind="table", task="classification", targets=("label",)) -> Schema:
@@ -143,13 +166,13 @@ def several(folder: Path, task: str, transform="none") -> Development:
     return development
 
 
-def record(stage: str, *, enabled: bool = True, spec: NetworkSpec = SPEC) -> Record:
-    """A record as a stage leaves it."""
+def record(stage: str, *, enabled: bool = True, **changes: Any) -> Record:
+    """A record as a stage leaves it; `changes` to the small recipe."""
     return Record(
         stage=stage,
         enabled=enabled,
         summary="for a test",
-        settings=spec.model_dump() | SETTINGS.model_dump() if enabled else {},
+        settings=RECIPE.changed(changes).model_dump() if enabled else {},
         seeds=(1,) if enabled else (),
         saved_seed=1 if enabled else None,
         parameters=1,
@@ -160,12 +183,10 @@ def record(stage: str, *, enabled: bool = True, spec: NetworkSpec = SPEC) -> Rec
     )
 
 
-def predecessor(
-    folder: Path, stage: str, *, enabled: bool = True, spec: NetworkSpec = SPEC
-) -> Trained:
+def predecessor(folder: Path, stage: str, *, enabled: bool = True, **changes: Any) -> Trained:
     """A stage's folder with nothing in it but its record."""
     trained = Trained(folder / stage)
-    trained.write_record(record(stage, enabled=enabled, spec=spec))
+    trained.write_record(record(stage, enabled=enabled, **changes))
     return trained
 
 

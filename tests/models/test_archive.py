@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from models import archive, determinism, encode, fit, network
-from models.settings import FitSettings, NetworkSpec
 from tests.models import small
 
 
@@ -17,11 +16,11 @@ def trained(development, *, seed=1):
     statistics = encode.learn(train, development.schema())
     encoder, target = encode.build(statistics), development.target()
     values, codes = encode.run(encoder, train), target.truth(train.targets)
-    spec = NetworkSpec(
+    spec = small.spec(
         width=4, depth=2, dropout=0.1, l2=0.01, batch_norm=True, text="transformer", embedding=4
     )
     built = network.build(values.shape[1:], 2, spec, 1, statistics.layout)
-    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
+    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
     fit.fit(built, (values, codes), (values, codes), settings, seed, name="archive")
     return network.assemble(encoder, built, target)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models import determinism
+from tests.models import small
 
 
 def test_start_gives_the_same_names_and_numbers_every_time():
@@ -70,9 +71,8 @@ def test_tensorflow_is_imported_without_a_word():
 
 def test_draws_by_other_threads_do_not_show_in_a_network():
     from models import network
-    from models.settings import NetworkSpec
 
-    spec = NetworkSpec(
+    spec = small.spec(
         width=4, depth=2, dropout=0.5, l2=0.0, batch_norm=True, text="pool", embedding=4
     )
 

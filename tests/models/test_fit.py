@@ -5,21 +5,21 @@ import pytest
 
 from models import criterion, determinism, fit, network
 from models.rows import BLOCK_ROWS, FileRows
-from models.settings import FitSettings, NetworkSpec
+from tests.models import small
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.normal(size=(100, 3)).astype(np.float32)
 CODES = (INPUTS[:, 0] > 0).astype(np.int32)
 OTHER = GENERATOR.normal(size=(40, 3)).astype(np.float32)
 OTHER_CODES = (OTHER[:, 0] > 0).astype(np.int32)
-SPEC = NetworkSpec.plain(4, 1, "pool", 2)
+SPEC = small.spec(width=4, depth=1, text="pool", embedding=2)
 
 
 def fitted(learning_rate=0.01, epochs=3, patience=None, seed=1, l2=0.0, codes=OTHER_CODES):
     determinism.start(seed)
     spec = SPEC.model_copy(update={"width": 8, "l2": l2})
     built = network.build((3,), 2, spec, seed=1)
-    settings = FitSettings(
+    settings = small.settings(
         learning_rate=learning_rate, batch_size=32, epochs=epochs, patience=patience
     )
     return built, fit.fit(
@@ -94,7 +94,7 @@ def test_weights_say_how_much_an_example_counts():
         determinism.start(1)
         built = network.build((3,), 2, SPEC, seed=1)
         weights = np.float32([3, 1] if heavier == 0 else [1, 3])
-        settings = FitSettings(learning_rate=0.05, batch_size=2, epochs=80, patience=None)
+        settings = small.settings(learning_rate=0.05, batch_size=2, epochs=80, patience=None)
         part = (inputs, np.array([0, 1], dtype=np.int32))
         result = fit.fit(built, part, part, settings, 1, name="w", weights=(weights, weights))
         odds = np.exp(result.outputs[0, heavier] - result.outputs[0, 1 - heavier])
@@ -107,7 +107,7 @@ def test_labels_and_quantities_are_learned(kind):
     determinism.start(1)
     codes = np.stack([INPUTS[:, 0] > 0, INPUTS[:, 1] > 0], axis=1).astype(np.float32)
     used = criterion.CLASSIFY_LABELS if kind == "multilabel" else criterion.REGRESS
-    settings = FitSettings(learning_rate=0.02, batch_size=32, epochs=40, patience=None)
+    settings = small.settings(learning_rate=0.02, batch_size=32, epochs=40, patience=None)
     built = network.build((3,), 2, SPEC.model_copy(update={"width": 16}), seed=1)
     result = fit.fit(
         built, (INPUTS, codes), (INPUTS, codes), settings, 1, name=kind, criterion=used
@@ -160,7 +160,7 @@ def test_a_fit_that_diverges_ends_and_is_recorded():
     broken[5] = np.inf
     determinism.start(1)
     built = network.build((3,), 2, SPEC, seed=1)
-    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=9, patience=3)
+    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=9, patience=3)
 
     result = fit.fit(built, (broken, CODES), (OTHER, OTHER_CODES), settings, 1, name="broken")
 

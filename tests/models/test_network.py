@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 from dataset.target import Target, learn
 from models import archive, count, determinism, encode, layers, network, text_layers
 from models.layout import Layout, TextLayout
-from models.settings import NetworkSpec
 from tests.models import small
 
-REGULARISED = NetworkSpec(
+REGULARISED = small.spec(
     width=4, depth=2, dropout=0.5, l2=0.01, batch_norm=True, text="pool", embedding=4
 )
 LAYOUT = Layout(2, (TextLayout("a", 5, ("x", "y", "z")), TextLayout("b", 1, ())))
@@ -19,7 +18,7 @@ CLASSES = Target(task="classification", names=("no", "yes"), quantities=(), clas
 
 
 def plain(width, depth, text="pool"):
-    return NetworkSpec.plain(width, depth, text, 4)
+    return small.spec(width=width, depth=depth, text=text, embedding=4)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from PIL import ImageFont
 from models import archive, determinism, network, sources, training
 from models.layout import UNKNOWN, Layout, TextLayout
 from models.rows import FileRows
-from models.settings import NetworkSpec
 from tests.models import small
 
 
@@ -95,7 +94,7 @@ def test_columns_are_swapped_independently():
 
 def test_the_trunk_is_carried_over_and_the_head_is_not():
     determinism.start(1)
-    spec = NetworkSpec(
+    spec = small.spec(
         width=4, depth=2, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
     )
     source, target = network.build((5,), 10, spec, seed=1), network.build((5,), 3, spec, seed=1)

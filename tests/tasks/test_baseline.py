@@ -20,20 +20,9 @@ from tasks.baseline import BaselineParams, baseline
 from tests.models import small
 from tests.tasks import left
 
-PLAIN = {
-    "width": 4,
-    "depth": 1,
-    "text": "pool",
-    "embedding": 4,
-    "learning_rate": 0.01,
-    "batch_size": 32,
-    "epochs": 2,
-    "seeds": [1, 2],
-}
 
-
-def params(**changes):
-    return BaselineParams.model_validate_json(json.dumps(PLAIN | changes))
+def params(seeds=(1, 2)):
+    return BaselineParams.model_validate_json(json.dumps({"seeds": seeds}))
 
 
 class Spawned:

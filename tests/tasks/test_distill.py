@@ -6,7 +6,6 @@ import pytest
 
 from models import archive, determinism, distillation, network, training
 from models.candidate import Candidate, Trained
-from models.settings import FitSettings, NetworkSpec
 from models.training import predict
 from pipeline.executor import InSeries
 from tasks.distill import DistillParams, distill
@@ -15,16 +14,9 @@ from tests.tasks import left
 
 SMALL = {
     "enabled": True,
-    "width": 3,
-    "depth": 1,
-    "text": "pool",
-    "embedding": 3,
+    "student": {"width": 3, "embedding": 3, "patience": 2},
     "temperature": 4.0,
     "hard_weight": 0.1,
-    "learning_rate": 0.01,
-    "batch_size": 32,
-    "epochs": 2,
-    "patience": 2,
     "seeds": [1],
 }
 
@@ -39,7 +31,7 @@ def candidate(folder, development, stage, predictions):
     trained.write_predictions(predictions[np.newaxis])
     data = training.encoded(str(development.path))
     determinism.start(1)
-    spec = NetworkSpec.plain(8, 2, "pool", 4)
+    spec = small.spec(width=8, depth=2, text="pool", embedding=4)
     built = network.build(data.shape, data.target.outputs, spec, seed=1, layout=data.layout)
     archive.save(network.assemble(data.encoder(), built, data.target), trained.model)
     return trained
@@ -142,8 +134,8 @@ def test_without_labels_a_student_comes_to_say_what_its_teacher_says(tmp_path, d
     place, logits = str(development.path), str(tmp_path / "teacher.npy")
     distillation.teach(distillation.Teaching(place, str(teacher.model), logits))
     # No patience: it would bring back what suits the labels best.
-    settings = FitSettings(learning_rate=0.03, batch_size=32, epochs=60, patience=None)
-    spec = NetworkSpec.plain(16, 1, "pool", 4)
+    settings = small.settings(learning_rate=0.03, batch_size=32, epochs=60, patience=None)
+    spec = small.spec(width=16, depth=1, text="pool", embedding=4)
 
     run = distillation.learn(
         distillation.StudentRun(place, None, spec, settings, 1, "student", logits, 2.0, 0.0)

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from models.candidate import Candidate
-from models.settings import NetworkSpec
 from pipeline.errors import InputError
 from pipeline.executor import InSeries
 from tasks.finetune import FinetuneParams, finetune
@@ -22,7 +21,7 @@ SMALL = {
     "patience": 1,
     "seeds": [1],
 }
-NORMALISED = NetworkSpec(
+NORMALISED = small.spec(
     width=4, depth=1, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
 )
 
@@ -85,17 +84,16 @@ def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
     import numpy as np
 
     from models import archive, network, training
-    from models.settings import FitSettings
     from models.sources import SourceRun, TransferRun, pretrain, transfer
 
     development = str(small.table(tmp_path / "development").path)
-    settings = FitSettings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
+    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
     source = tmp_path / "source.keras"
     pretrain(
         SourceRun(development, str(source), "masked", NORMALISED, settings, 10, 0.2, 1, "source")
     )
     # So slow that the second phase changes nothing either.
-    still = FitSettings(learning_rate=1e-30, batch_size=32, epochs=1, patience=None)
+    still = small.settings(learning_rate=1e-30, batch_size=32, epochs=1, patience=None)
 
     transfer(
         TransferRun(development, str(tmp_path), NORMALISED, still, 1, "run", str(source), settings)

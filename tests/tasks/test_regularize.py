@@ -4,7 +4,6 @@ import pytest
 
 from models import archive
 from models.candidate import Candidate
-from models.settings import NetworkSpec
 from pipeline.executor import InSeries
 from tasks.regularize import RegularizeParams, regularize
 from tests.models import small
@@ -12,11 +11,12 @@ from tests.tasks import left
 
 SMALL = {
     "enabled": True,
-    "dropout": 0.3,
-    "l2": 0.001,
-    "batch_norm": True,
-    "epochs": 2,
-    "patience": 1,
+    "techniques": {
+        "dropout": {"dropout": 0.3},
+        "decay": {"l2": 0.001},
+        "normalisation": {"batch_norm": True},
+        "stopping": {"epochs": 2, "patience": 1},
+    },
     "seeds": [1],
 }
 
@@ -34,7 +34,10 @@ def test_the_latest_settings_are_regularised(tmp_path, searched, width):
         development=small.table(tmp_path / "development"),
         baseline=small.predecessor(tmp_path, "baseline"),
         search=small.predecessor(
-            tmp_path, "search", enabled=searched, spec=NetworkSpec.plain(6, 1, "pool", 4)
+            tmp_path,
+            "search",
+            enabled=searched,
+            spec=small.spec(width=6, depth=1, text="pool", embedding=4),
         ),
         params=params(),
         executor=InSeries(),
@@ -60,7 +63,7 @@ def test_every_kind_of_data_is_regularised(tmp_path, data):
         development=development,
         baseline=small.predecessor(tmp_path, "baseline"),
         search=small.predecessor(
-            tmp_path, "search", spec=NetworkSpec.plain(4, 1, "convolution", 5)
+            tmp_path, "search", spec=small.spec(width=4, depth=1, text="convolution", embedding=5)
         ),
         params=params(dropout=0.1, epochs=6, patience=5),
         executor=InSeries(),
