@@ -13,7 +13,11 @@ from typing import Any
 
 import keras
 
-from models import determinism
+from models import (
+    determinism,
+    layers,  # noqa: F401  registers what the files name
+    text_layers,  # noqa: F401  likewise
+)
 from pipeline.artifacts import replacing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

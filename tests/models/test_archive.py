@@ -78,6 +78,17 @@ def test_what_is_loaded_predicts_the_same_and_has_its_parts(model, development, 
     assert loaded.get_layer("encoder").get_layer("calendar").missing == [0]
 
 
+@pytest.mark.doors
+def test_a_process_that_built_nothing_can_load_it(model, tmp_path):
+    archive.save(model, tmp_path / "a.keras")
+    script = (
+        "import sys; from pathlib import Path; from models import archive\n"
+        "archive.load(Path(sys.argv[1]))\n"
+    )
+
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.keras")], check=True)
+
+
 def test_a_file_says_neither_when_nor_where_it_was_written(model, tmp_path):
     archive.save(model, tmp_path / "a.keras")
 
