@@ -20,7 +20,7 @@ from models import curves, determinism, rows
 from models.curves import Line
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec, Recipe
-from pipeline.executor import Executor
+from pipeline.executor import Executor, Label, Reads, Writes
 
 if TYPE_CHECKING:
     import keras
@@ -138,13 +138,13 @@ class Run:
 class SeedRun:
     """A network to be trained from scratch with one seed."""
 
-    development: str
-    folder: str | None
+    development: Reads
+    folder: Writes
     """Where `seed-N.keras` is written; None: the model is not kept."""
     spec: NetworkSpec
     settings: FitSettings
     seed: int
-    name: str
+    name: Label
     """For the log."""
 
 
