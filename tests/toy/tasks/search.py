@@ -27,9 +27,10 @@ class Piece:
 
 def wait(piece: Piece) -> int:
     """Take a while; tests look for the file to know that the search is under way."""
+    place = piece.place
     Path(".searching").touch()
     time.sleep(piece.seconds)
-    return piece.place * piece.place
+    return place * place
 
 
 @stage(cost=lambda params: Cost(params.trials, params.trials))
