@@ -39,18 +39,29 @@ class Fitted:
     """Validation outputs `(n, k)` of the final weights."""
     diverged: bool
     """Whether the fit ended because its loss was no number any more."""
+    stopped: bool = False
+    """Whether it ended because it was worse than `stops` allow."""
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite.
+    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite, or
+    whose best one so far is above `stops`.
 
     Stands before EarlyStopping, which finds `val_loss` in the shared logs.
     """
 
-    def __init__(self, validate: Callable[[], tuple[float, float | None]], rate: float) -> None:
+    def __init__(
+        self,
+        validate: Callable[[], tuple[float, float | None]],
+        rate: float,
+        stops: Sequence[float],
+    ) -> None:
         super().__init__()
         self.validate = validate
         self.rate = rate
+        self.stops = stops
+        self.best = math.inf
+        self.stopped = False
         self.epochs: list[Epoch] = []
         self.diverged = False
 
@@ -72,6 +83,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 self.rate,
             )
         )
+        self.best = min(self.best, logs["val_loss"])
+        if not self.diverged and epoch < len(self.stops) and self.best > self.stops[epoch]:
+            self.stopped = True
+            self.model.stop_training = True
 
 
 def _short(value: float) -> float:
@@ -178,6 +193,7 @@ def fit(
     name: str,
     criterion: Criterion = CLASSIFY,
     weights: Weights = (None, None),
+    stops: Sequence[float] = (),
 ) -> Fitted:
     """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
 
@@ -202,6 +218,7 @@ def fit(
         watch = _Watch(
             lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
             settings.learning_rate,
+            stops,
         )
         callbacks = [watch, *_stopping(settings)]
         network.fit(
@@ -213,7 +230,7 @@ def fit(
             verbose=0,
         )
         outputs = forward(validation[0])
-    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged)
+    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped)
     loss, right = criterion.measure(validation[1], outputs, weights[1])
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
@@ -221,7 +238,7 @@ def fit(
         len(fitted.epochs),
         loss,
         "" if right is None else f", accuracy {right:.4f}",
-        ", diverged" if fitted.diverged else "",
+        ", diverged" if fitted.diverged else ", stopped" if fitted.stopped else "",
     )
     return fitted
 
