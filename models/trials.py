@@ -82,9 +82,7 @@ def attempt(item: Attempt) -> Outcome:
     if run.diverged:
         return Outcome("diverged", f"its loss was no number any more in epoch {run.epochs}", run)
     if stopped:
-        return Outcome(
-            "stopped", f"worse than the median of those before by epoch {run.epochs}", run
-        )
+        return Outcome("stopped", f"worse than most before in epoch {run.epochs}", run)
     return Outcome("completed", "", run)
 
 

@@ -1,21 +1,27 @@
+import errno
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from pydantic import ValidationError
 
 from dataset import folding, folds
-from dataset.partition import Keys
+from dataset.examples import Development
+from models import training
 from models.candidate import Searched
+from models.curves import Line
 from models.rounds import brackets
 from models.trials import Attempt, Outcome, thresholds
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from pipeline.workers import ProcessPool
+from tasks import search_rounds
 from tasks.search import SearchParams, search
 from tests.conftest import ROOT
 from tests.models import small
@@ -66,28 +72,77 @@ def searched(folder, development, *, executor=None, metric="accuracy", recipe=No
     return out
 
 
-class Recorded:
-    """Runs in series, and says how many pieces came at once; may make some end otherwise."""
+def curve(item, losses):
+    phase = "train" if item.folder else "trial"
+    return tuple(
+        Line(place, loss, 0.5, loss, 0.5, item.settings.learning_rate, phase, item.seed)
+        for place, loss in enumerate(losses, 1)
+    )
 
-    def __init__(self, **ends):
+
+class Recorded:
+    """Trains nothing, but says what it was asked and gives what a test says of an item.
+
+    right: the share of the validation examples that its predictions are right on; loss; lost: how
+    a trial ended otherwise.
+    """
+
+    def __init__(self, *, right=lambda item: 0.5, loss=lambda item: 0.5, **lost):
         self.sizes = []
         self.items = []
-        self.ends = ends
+        self.right, self.loss, self.lost = right, loss, lost
 
     def map(self, function, items, names, *, keep=False):
         assert keep == all(item.folder is None for item in items)
         self.sizes.append(len(items))
         self.items.extend(items)
-        return [self.ended(function, item) for item in items]
+        return [self.result(item) for item in items]
 
-    def ended(self, function, item):
-        status = self.ends.get(item.name.replace(" ", "_").removeprefix("search_"))
-        if status in ("failed", "memory"):
-            return Outcome(status, "for a test", None)
-        result = function(item)
-        if status == "diverged" and isinstance(result, Outcome):
-            return Outcome(status, "for a test", replace(result.run, diverged=True))
-        return replace(result, diverged=True) if status else result
+    def result(self, item):
+        lost = self.lost.get(item.name.replace(" ", "_").removeprefix("search_"))
+        if item.folder is not None:
+            folder = Path(item.folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"seed-{item.seed}.keras").write_text(item.name)
+            return self.run(item, diverged=lost is not None)
+        if lost in ("failed", "memory"):
+            return Outcome(lost, "for a test", None)
+        run = self.run(item, diverged=lost is not None)
+        return Outcome(lost or "completed", "for a test" if lost else "", run)
+
+    def run(self, item, *, diverged):
+        truth, _ = Development(Path(item.development)).truth("validation")
+        told = np.where(np.arange(len(truth)) < self.right(item) * len(truth), truth, 1 - truth)
+        return training.Run(
+            item.seed,
+            (curve(item, [self.loss(item)] * item.settings.epochs),),
+            np.eye(2, dtype=np.float32)[told],
+            self.loss(item),
+            10,
+            20,
+            item.settings.epochs * 120,
+            diverged,
+        )
+
+
+class Real(Recorded):
+    """Trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.results = []
+
+    def map(self, function, items, names, *, keep=False):
+        self.sizes.append(len(items))
+        self.items.extend(items)
+        results = [function(item) for item in items]
+        self.results.extend(results)
+        return results
+
+
+def number(item):
+    """Of a trial, by its name."""
+    return int(item.name.split()[2])
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +151,13 @@ def development(tmp_path_factory):
 
 
 def test_trials_are_asked_in_rounds_and_the_best_is_retrained(development, tmp_path):
-    executor = Recorded(trial_2="diverged")
+    out = searched(tmp_path, development)
 
-    out = searched(tmp_path, development, executor=executor)
-
-    assert executor.sizes == [4, 1, 1]
     trials = out.trials.read()
     assert trials.columns.tolist() == ["trial", *VARIED, *FIGURES, *ENDS]
     assert trials["trial"].tolist() == [1, 2, 3, 4, 5]
-    assert trials["status"].tolist() == ["completed", "diverged", *["completed"] * 3]
-    assert np.isnan(trials["score"][1])
-    assert trials["spread"].isna().all()
-    assert trials["reason"][1] == "for a test"
+    assert trials["status"].tolist() == ["completed"] * 5
+    assert trials[["spread", "reason"]].isna().all(axis=None)
     best = trials.sort_values(["score", "loss"], ascending=[False, True]).iloc[0]
     assert chosen(out, best["trial"])
     record = out.model.record()
@@ -122,7 +172,7 @@ def test_every_kind_of_data_is_searched_by_its_objective(tmp_path, data):
     development = left.DATA[data](tmp_path / "development")
 
     out = searched(
-        tmp_path / "search", development, metric=left.METRIC[data], budget=budget(trials=2)
+        tmp_path / "search", development, metric=left.METRIC[data], budget=budget(trials=1)
     )
 
     left.check(out, development)
@@ -218,28 +268,17 @@ def test_a_setting_whose_condition_does_not_hold_has_the_recipe_s_value(developm
 
 def test_the_best_by_several_seeds_wins_and_not_the_luckiest(development, tmp_path):
     """Trial 2 scores best, trial 4 next; trained again 4 is better on the mean over the seeds."""
-    truth, _ = development.truth("validation")
+    scores = {1: 0.5, 2: 0.95, 3: 0.25, 4: 0.9, 5: 0.0}
+    again = {(2, 1): 0.975, (2, 2): 0.5, (4, 1): 0.875, (4, 2): 0.875}
 
-    def right(share):
-        sure = np.eye(2, dtype=np.float32)[
-            np.where(np.arange(len(truth)) < share, truth, 1 - truth)
-        ]
-        return sure
+    def right(item):
+        return again[number(item), item.seed] if item.folder else scores[number(item)]
 
-    scores = {1: 20, 2: 38, 3: 10, 4: 36, 5: 0}
-    again = {(2, 1): 39, (2, 2): 20, (4, 1): 35, (4, 2): 35}
+    executor = Recorded(right=right)
 
-    class Lucky(Recorded):
-        def ended(self, function, item):
-            result = function(item)
-            number = int(item.name.split()[2])
-            if isinstance(result, Outcome):
-                run = replace(result.run, predictions=right(scores[number]))
-                return replace(result, run=run)
-            return replace(result, predictions=right(again[number, item.seed]))
+    out = searched(tmp_path, development, executor=executor, retrain=2, seeds=[1, 2])
 
-    out = searched(tmp_path, development, executor=Lucky(), retrain=2, seeds=[1, 2])
-
+    assert executor.sizes == [4, 1, 4]
     assert chosen(out, 4)
     record = out.model.record()
     assert record.summary.startswith(
@@ -249,18 +288,19 @@ def test_the_best_by_several_seeds_wins_and_not_the_luckiest(development, tmp_pa
     fits = out.model.fits.read()
     assert fits["phase"].unique().tolist() == ["trial", "finalist", "train"]
     assert record.epochs == len(fits)
-    np.testing.assert_array_equal(out.model.predictions(), [right(35), right(35)])
+    truth, _ = development.truth("validation")
+    assert (out.model.predictions().argmax(axis=2) == truth).mean(axis=1).tolist() == [0.875] * 2
+    assert out.model.model.read_text() == "search trial 4 seed 1"
     names = sorted(path.name for path in out.model.path.iterdir())
     assert names == ["fits.csv", "model.keras", "predictions.npz", "record.json"]
 
 
 def test_a_finalist_that_diverges_does_not_win(development, tmp_path):
-    best = searched(tmp_path / "plain", development).model.record().summary.split()[1]
-    executor = Recorded(**{f"trial_{best}_seed_1": "diverged"})
+    executor = Recorded(right=lambda item: 0.1 * number(item), trial_5_seed_1="diverged")
 
-    out = searched(tmp_path / "other", development, executor=executor, retrain=2)
+    out = searched(tmp_path, development, executor=executor, retrain=2)
 
-    assert not chosen(out, int(best))
+    assert chosen(out, 4)
 
 
 def test_trials_that_come_to_nothing_are_recorded_and_do_not_end_the_search(development, tmp_path):
@@ -276,15 +316,47 @@ def test_trials_that_come_to_nothing_are_recorded_and_do_not_end_the_search(deve
     assert trials["score"].notna().sum() == 2
 
 
-def test_an_error_of_a_network_is_a_trial_s_reason(development, tmp_path):
-    """A residual network for pictures cannot read a table."""
-    space = {"architecture": {"choice": ["plain", "resnet"]}}
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (ValueError("no <Layer at 0x7f12ab>\nand more"), "failed", "ValueError: no <Layer at 0x…>"),
+        (InputError("resnet is for pictures"), "failed", "resnet is for pictures"),
+        (MemoryError("9 GB"), "memory", "MemoryError: 9 GB"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), "memory", "ResourceExhausted"),
+    ],
+)
+def test_an_error_is_a_trial_s_reason(development, tmp_path, monkeypatch, error, status, reason):
+    plain = training.train_on
 
-    out = searched(tmp_path, development, method="grid", space=space, budget=budget(trials=None))
+    def train_on(data, item, fit):
+        if item.folder is None and item.spec.width == 8:
+            raise error
+        return plain(data, item, fit)
+
+    monkeypatch.setattr(training, "train_on", train_on)
+
+    out = searched(
+        tmp_path,
+        development,
+        method="grid",
+        space={"width": SMALL["space"]["width"]},
+        budget=budget(trials=None),
+        recipe={"epochs": 1},
+    )
 
     trials = out.trials.read()
-    assert trials["status"].tolist() == ["completed", "failed"]
-    assert "resnet" in trials["reason"][1]
+    assert trials["status"].tolist() == ["completed", status]
+    assert trials["reason"][1].startswith(reason)
+
+
+def test_a_full_disk_says_nothing_of_a_trial(development, tmp_path, monkeypatch):
+    def train_on(data, item, fit):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(training, "train_on", train_on)
+
+    with pytest.raises(OSError, match="no space"):
+        searched(tmp_path, development)
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed"])
@@ -308,18 +380,19 @@ def test_a_space_of_which_nothing_fits_the_data_is_refused(development, tmp_path
 
 
 def test_no_round_begins_once_the_epochs_are_spent(development, tmp_path):
-    out = searched(
-        tmp_path, development, budget=budget(trials=50, epochs=9), set={"patience": None}
-    )
+    out = searched(tmp_path, development, executor=Recorded(), budget=budget(trials=50, epochs=9))
 
     # Rounds of four trials of two epochs.
     assert out.trials.read()["epochs"].tolist() == [2] * 8
 
 
-def test_no_round_begins_once_the_minutes_are_over(development, tmp_path):
-    out = searched(tmp_path, development, budget=budget(trials=50, minutes=1e-9))
+def test_no_round_begins_once_the_minutes_are_over(development, tmp_path, monkeypatch):
+    passed = iter([0, 59, 119, 121])
+    monkeypatch.setattr(search_rounds.time, "monotonic", lambda: next(passed))
 
-    assert len(out.trials.read()) == 0 + 4 or pytest.fail("a round or none")
+    out = searched(tmp_path, development, executor=Recorded(), budget=budget(trials=50, minutes=2))
+
+    assert len(out.trials.read()) == 8
 
 
 def test_hyperband_trains_the_promoted_anew_from_their_seed(development, tmp_path):
@@ -350,29 +423,35 @@ def test_hyperband_trains_the_promoted_anew_from_their_seed(development, tmp_pat
 
 
 def test_hopeless_trials_are_stopped_by_those_of_earlier_rounds(development, tmp_path):
-    executor = Recorded()
     rates = {"learning_rate": {"choice": [0.01, 0.02, 0.03, 0.04, 1e-6]}}
+    settings = {"space": rates, "hopeless": True, "recipe": {"epochs": 8}, "set": {}}
+    executor = Recorded(loss=lambda item: item.settings.learning_rate)
 
-    out = searched(
-        tmp_path,
+    faked = searched(
+        tmp_path / "faked",
         development,
         executor=executor,
         method="grid",
-        space=rates,
-        hopeless=True,
         budget=budget(trials=None),
-        recipe={"epochs": 8},
-        set={},
+        **settings,
     )
 
-    trials = out.trials.read()
+    assert faked.trials.read()["status"].tolist() == ["completed"] * 5
+    assert [item.stops for item in executor.items[:4]] == [()] * 4
+    assert (
+        executor.items[4].stops
+        == thresholds([[rate] * 8 for rate in (1, 2, 3, 4)], 8)[:2] + (0.025,) * 6
+    )
+
+    real = searched(
+        tmp_path / "real", development, method="grid", budget=budget(trials=None), **settings
+    )
+
+    trials = real.trials.read()
     assert trials["status"].tolist() == ["completed"] * 4 + ["stopped"]
     assert trials["epochs"].tolist() == [8] * 4 + [3]
-    assert "epoch 3" in trials["reason"][4]
-    assert all(item.stops == () for item in executor.items[:4])
-    fits = out.model.fits.read()
-    curves = [fits.loc[fits["fit"] == place, "val_loss"].tolist() for place in (1, 2, 3, 4)]
-    assert executor.items[4].stops == thresholds(curves, 8)
+    assert trials["reason"][4] == "worse than most before in epoch 3"
+    assert trials["score"].notna().all()
 
 
 def folded(folder, seed=1):
@@ -386,7 +465,7 @@ def folded(folder, seed=1):
         development.schema(),
         "none",
     )
-    keys: Keys = np.stack([rows, rows], axis=1).astype(np.uint64)[:, 0]
+    keys = np.stack([rows, rows], axis=1).astype(np.uint64)[:, 0]
     dealt = folds.deal(keys, np.zeros(160, dtype=np.int64), 3, seed)
     folding.write([dealt], rows, development.path / "folds.parquet")
     return development
@@ -394,7 +473,7 @@ def folded(folder, seed=1):
 
 def test_folds_are_disjoint_and_a_score_is_their_mean(tmp_path):
     development = folded(tmp_path / "development")
-    executor = Recorded()
+    executor = Real()
 
     out = searched(
         tmp_path / "search",
@@ -412,26 +491,19 @@ def test_folds_are_disjoint_and_a_score_is_their_mean(tmp_path):
     assert sorted(every.tolist()) == list(range(160))
     trials = out.trials.read()
     truth = np.concatenate([development.truth(part)[0] for part in ("train", "validation")])
-    for number in (0, 1):
+    for place in (0, 1):
         scores = []
-        for item, (trained, held) in zip(
-            executor.items[number:6:2], development.folds(), strict=True
+        for outcome, (trained, held) in zip(
+            executor.results[place:6:2], development.folds(), strict=True
         ):
-            outcome = Recorded().ended(training_attempt, item)
             right = outcome.run.predictions.argmax(axis=1) == truth[held]
             scores.append(float(right.mean()))
             assert outcome.run.examples == outcome.run.epochs * len(trained)
-        assert trials["score"][number] == pytest.approx(fmean(scores))
-        assert trials["spread"][number] == pytest.approx(stdev(scores), rel=1e-3)
+        assert trials["score"][place] == pytest.approx(fmean(scores))
+        assert trials["spread"][place] == pytest.approx(stdev(scores), rel=1e-3)
     record = out.model.record()
     assert record.fits == 7
     assert trials["epochs"].sum() + len(out.curves.read()) == record.epochs
-
-
-def training_attempt(item):
-    from models.trials import attempt
-
-    return attempt(item)
 
 
 def test_folds_that_split_did_not_make_are_asked_for(development, tmp_path):
@@ -446,23 +518,14 @@ def test_trials_see_a_share_and_retrainings_everything(development, tmp_path):
     assert out.model.record().examples == 5 * 2 * 30 + 2 * 120
 
 
-def test_the_number_of_workers_changes_nothing(tmp_path):
-    development = folded(tmp_path / "development")
-    outputs = []
-    for workers in (1, 2):
-        with ProcessPool(workers) as pool:
-            searched(
-                tmp_path / f"{workers}",
-                development,
-                executor=pool,
-                validation="folds",
-                method="bayesian",
-                hopeless=True,
-                retrain=2,
-            )
-        outputs.append(small.contents(tmp_path / f"{workers}"))
+def test_two_workers_change_nothing(development, tmp_path):
+    settings = {"method": "bayesian", "hopeless": True, "recipe": {"epochs": 3}, "set": {}}
 
-    assert outputs[0] == outputs[1]
+    searched(tmp_path / "one", development, **settings)
+    with ProcessPool(2) as pool:
+        searched(tmp_path / "two", development, executor=pool, **settings)
+
+    assert small.contents(tmp_path / "one") == small.contents(tmp_path / "two")
 
 
 def test_switched_off_it_still_writes_its_outputs(development, tmp_path):
