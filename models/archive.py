@@ -16,6 +16,8 @@ import keras
 from models import (
     determinism,
     layers,  # noqa: F401  registers what the files name
+    member_layers,  # noqa: F401  likewise
+    number_layers,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing

@@ -35,6 +35,40 @@ def of(target: Target) -> Criterion:
     }[target.task]
 
 
+class EachMember(keras.losses.Loss):  # type: ignore[misc]
+    """A criterion's loss as Keras takes it, for networks of many members too.
+
+    Keras's wrapper of functions would take an axis away that it thinks is one too many.
+    """
+
+    def __init__(self, loss: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name="loss")
+        self.loss = loss
+
+    def call(self, codes: Any, outputs: Any) -> Any:
+        """As `each_member`."""
+        return each_member(self.loss)(codes, outputs)
+
+
+def each_member(figure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A loss or a share of `(b, …)` codes and `(b, k)` outputs that also takes `(b, m, k)` ones.
+
+    Those are the outputs of m members, as `models.member_layers.Heads` gives them in training; the
+    figure is then the mean of the members' own. So every member learns by itself: a loss of their
+    mean would have them learn to make up for each other.
+    """
+
+    def mean(codes: Any, outputs: Any) -> Any:
+        if len(outputs.shape) == 2:
+            return figure(codes, outputs)
+        _, members, size = outputs.shape
+        repeated = keras.ops.repeat(codes, members, axis=0)
+        own = figure(repeated, keras.ops.reshape(outputs, (-1, size)))
+        return keras.ops.mean(keras.ops.reshape(own, (-1, members)), axis=1)
+
+    return mean
+
+
 def accuracy(codes: Any, logits: Any) -> Any:
     """1.0 where the highest of `(b, k)` logits is at the `(b,)` code, else 0.0."""
     return keras.metrics.sparse_categorical_accuracy(codes, logits)

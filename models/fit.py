@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from models import encode
-from models.criterion import CLASSIFY, Criterion
+from models.criterion import CLASSIFY, Criterion, EachMember, each_member
 from models.curves import Epoch
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
@@ -191,7 +191,7 @@ def fit(
         dataset, steps = batches(train[0], others, settings.batch_size, seed)
         network.compile(
             keras.optimizers.Adam(settings.learning_rate),
-            criterion.loss,
+            EachMember(criterion.loss),
             metrics=None if criterion.correct is None else [_metric(criterion.correct)],
             steps_per_execution=steps,
             jit_compile=False,  # slower on the CPU, several times so for convolutions
@@ -233,7 +233,7 @@ def _to_mean_one(weights: Array) -> Array:
 
 
 def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
-    return keras.metrics.MeanMetricWrapper(correct, name="accuracy")
+    return keras.metrics.MeanMetricWrapper(each_member(correct), name="accuracy")
 
 
 def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:

@@ -27,6 +27,16 @@ class TextLayout:
 
 
 @dataclass(frozen=True)
+class NumberLayout:
+    """A number that may enter a network as a vector: a quantity, or the trend of a time."""
+
+    column: int
+    """Of the encoded table."""
+    quantiles: tuple[float, ...]
+    """Of the encoded training values, from the least to the largest, evenly spaced in rank."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """The columns of an encoded table `(n, dense + the texts' lengths)`.
 
@@ -36,6 +46,8 @@ class Layout:
 
     dense: int
     texts: tuple[TextLayout, ...]
+    embedded: tuple[NumberLayout, ...] = ()
+    """Those of the dense columns that are numbers, in their order."""
 
     @property
     def starts(self) -> tuple[int, ...]:

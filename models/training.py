@@ -185,7 +185,9 @@ def train_with(
     determinism.start(item.seed)
     from models import network
 
-    built = network.build(data.shape, data.target.outputs, item.spec, item.seed, data.layout)
+    built = network.build(
+        data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
+    )
     phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
