@@ -50,6 +50,8 @@ def require(recipe: Recipe, schema: Schema) -> None:
     data, targets = TOLD[schema.kind], TOLD[schema.task]
     _one_of("architecture", recipe.architecture, f"the data are {data}", ARCHITECTURES[schema.kind])
     _one_of("loss", recipe.loss, f"the targets are {targets}", LOSSES[schema.task])
+    if recipe.mixup and any(column.type == "text" for column in schema.columns):
+        raise _unsuited("mixup", recipe.mixup, "words cannot be mixed and the data have texts")
     if recipe.label_smoothing and schema.task == "regression":
         raise _unsuited("label_smoothing", recipe.label_smoothing, f"the targets are {targets}")
     for kind, names in CHANGES.items():

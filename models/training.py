@@ -206,7 +206,9 @@ def fit_to_target(
 ) -> "Fitted":
     """Train `network` in place on what the data say."""
     from models import criterion, fit
+    from models.mixing import Mixing
 
+    mixing = Mixing(settings.mixup, data.target.task, seed) if settings.mixup else None
     return fit.fit(
         network,
         (data.train, data.train_codes),
@@ -214,8 +216,9 @@ def fit_to_target(
         settings,
         seed,
         name=name,
-        criterion=criterion.of(data.target),
+        criterion=criterion.trained_by(data.target, settings),
         weights=data.weights,
+        mixing=mixing,
     )
 
 
