@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from models import activations
 from models.settings import NetworkSpec
 
 SMALLEST = 4
@@ -39,6 +40,7 @@ def linear(
     kernel: int = 3,
     strides: int = 1,
     share: float = 1.0,
+    bias: bool = True,
 ) -> Any:
     """The linear part of a block: `(n, d)` to `(n, units)`, or a convolution of pictures.
 
@@ -51,7 +53,7 @@ def linear(
     )
     options = {
         # A normalisation that follows would take a bias away again.
-        "use_bias": not spec.batch_norm,
+        "use_bias": bias and not spec.batch_norm,
         "kernel_initializer": initializer,
         "kernel_regularizer": penalty(spec),
         "name": name,
@@ -76,7 +78,7 @@ def activate(hidden: Any, spec: NetworkSpec, name: str) -> Any:
     name = f"{spec.activation}_{name}"
     if spec.activation == "relu":
         return keras.layers.ReLU(name=name)(hidden)
-    return keras.layers.Activation(spec.activation, name=name)(hidden)
+    return keras.layers.Activation(activations.named(spec.activation), name=name)(hidden)
 
 
 def halve(hidden: Any, name: str) -> Any:

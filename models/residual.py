@@ -69,10 +69,19 @@ def _block(
     inner = blocks.linear(seen, spec, f"first_{name}", seeds, units=units, strides=strides)
     inner = blocks.drop(_seen(inner, spec, f"{name}_second"), spec, f"dropout_{name}", seeds)
     share = 1 / blocks_of_network
-    inner = blocks.linear(inner, spec, f"second_{name}", seeds, units=units, share=share)
+    inner = blocks.linear(
+        inner, spec, f"second_{name}", seeds, units=units, share=share, bias=False
+    )
     if hidden.shape[1:] != inner.shape[1:]:
         hidden = blocks.linear(
-            seen, spec, f"shortcut_{name}", seeds, units=units, kernel=1, strides=strides
+            seen,
+            spec,
+            f"shortcut_{name}",
+            seeds,
+            units=units,
+            kernel=1,
+            strides=strides,
+            bias=False,
         )
     return keras.layers.Add(name=f"sum_{name}")([hidden, inner])
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from models import blocks, text_layers
+from models import activations, blocks, text_layers
 from models.blocks import Seeds
 from models.layout import TextLayout
 from models.settings import NetworkSpec
@@ -45,7 +45,7 @@ def _convolved(vectors: Any, places: Any, spec: NetworkSpec, seeds: Seeds, name:
             spec.width,
             window,
             padding="same",
-            activation=spec.activation,
+            activation=activations.named(spec.activation),
             kernel_initializer=keras.initializers.GlorotUniform(seeds.draw()),
             kernel_regularizer=blocks.penalty(spec),
             name=f"{name}_conv_{window}",
@@ -62,7 +62,7 @@ def _attended(vectors: Any, places: Any, spec: NetworkSpec, seeds: Seeds, name: 
     """
     width = spec.embedding
 
-    def linear(units: int, part: str, activation: str | None = None) -> Any:
+    def linear(units: int, part: str, activation: Any = None) -> Any:
         return keras.layers.Dense(
             units,
             activation=activation,
@@ -83,5 +83,5 @@ def _attended(vectors: Any, places: Any, spec: NetworkSpec, seeds: Seeds, name: 
     attend = text_layers.Attend(1 if width % HEADS else HEADS, name=f"{name}_attention")
     mixed = linear(width, "mixed")(attend(*three, places))
     attended = add("attention", placed, mixed)
-    wide = linear(2 * width, "wide", spec.activation)(norm("wide")(attended))
+    wide = linear(2 * width, "wide", activations.named(spec.activation))(norm("wide")(attended))
     return norm("last")(add("wide", attended, linear(width, "narrow")(wide)))
