@@ -16,6 +16,8 @@ import keras
 from models import (
     determinism,
     layers,  # noqa: F401  registers what the files name
+    picture_changes,  # noqa: F401  likewise
+    table_changes,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing

@@ -79,10 +79,19 @@ class Statistics:
     @property
     def layout(self) -> Layout:
         """Which columns of the encoded table are what."""
-        marks = sum(column.missing for column in (*self.numeric, *self.times))
-        places = sum(1 + len(column.categories) for column in self.categorical)
-        cycles = (1 + 2 * len(layers.CYCLES)) * len(self.times)
-        return Layout(len(self.numeric) + marks + places + cycles, self.texts)
+        numbers = range(len(self.numeric))
+        times = range(len(numbers), len(numbers) + len(self.times))
+        angles = [feature for feature in times for _ in layers.CYCLES]
+        groups = [*numbers, *_marked(numbers, self.numeric)]
+        groups += [*times, *angles, *angles, *_marked(times, self.times)]
+        for feature, column in enumerate(self.categorical, times.stop):
+            groups += [feature] * (1 + len(column.categories))
+        return Layout(len(groups), self.texts, len(numbers), tuple(groups))
+
+
+def _marked(features: Iterable[int], columns: Iterable[Numeric]) -> list[int]:
+    """Those of the features that have a mark for missing values."""
+    return [feature for feature, column in zip(features, columns, strict=True) if column.missing]
 
 
 def learn(train: Examples, schema: Schema, scaling: Scaling = "standard") -> Statistics:

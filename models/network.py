@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from dataset.target import Target
-from models import layers, text_layers
+from models import augmentation, layers, text_layers
 from models.layout import Layout, TextLayout
 from models.settings import NetworkSpec
 
@@ -44,7 +44,8 @@ def build(
     """
     seeds = _Seeds(seed)
     encoded = keras.Input(tuple(shape), name="input")
-    hidden = _read(encoded, layout, spec, seeds) if layout and layout.texts else encoded
+    hidden = augmentation.augment(encoded, layout, spec, seed)
+    hidden = _read(hidden, layout, spec, seeds) if layout and layout.texts else hidden
     for place in range(spec.depth):
         hidden = _block(hidden, spec, place, seeds)
     if len(shape) > 1:
