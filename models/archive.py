@@ -19,6 +19,8 @@ from models import (
     layers,  # noqa: F401  likewise
     member_layers,  # noqa: F401  likewise
     number_layers,  # noqa: F401  likewise
+    picture_changes,  # noqa: F401  likewise
+    table_changes,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing

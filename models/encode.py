@@ -91,19 +91,25 @@ class Statistics:
     @property
     def layout(self) -> Layout:
         """Which columns of the encoded table are what."""
-        numbers, marks = len(self.numeric), sum(column.missing for column in self.numeric)
-        times = sum(column.missing for column in self.times)
-        places = sum(1 + len(column.categories) for column in self.categorical)
-        cycles = (1 + 2 * len(layers.CYCLES)) * len(self.times)
+        numbers = range(len(self.numeric))
+        times = range(len(numbers), len(numbers) + len(self.times))
+        angles = [feature for feature in times for _ in layers.CYCLES]
+        groups = [*numbers, *_marked(numbers, self.numeric)]
         # The trends of times come first of what is told of them.
-        trends = range(numbers + marks, numbers + marks + len(self.times))
+        trends = range(len(groups), len(groups) + len(times))
+        groups += [*times, *angles, *angles, *_marked(times, self.times)]
+        for feature, column in enumerate(self.categorical, times.stop):
+            groups += [feature] * (1 + len(column.categories))
         embedded = tuple(
             NumberLayout(place, column.encoded_quantiles())
-            for place, column in zip(
-                (*range(numbers), *trends), (*self.numeric, *self.times), strict=True
-            )
+            for place, column in zip((*numbers, *trends), (*self.numeric, *self.times), strict=True)
         )
-        return Layout(numbers + marks + times + places + cycles, self.texts, embedded=embedded)
+        return Layout(len(groups), self.texts, len(numbers), tuple(groups), embedded)
+
+
+def _marked(features: Iterable[int], columns: Iterable[Numeric]) -> list[int]:
+    """Those of the features that have a mark for missing values."""
+    return [feature for feature, column in zip(features, columns, strict=True) if column.missing]
 
 
 def learn(train: Examples, schema: Schema, scaling: Scaling = "standard") -> Statistics:

@@ -46,6 +46,11 @@ class Layout:
 
     dense: int
     texts: tuple[TextLayout, ...]
+    numbers: int = 0
+    """How many of the first columns are standardised numbers."""
+    groups: tuple[int, ...] = ()
+    """For each dense column the number of the feature that it tells of, from 0 on: a category's
+    columns and a number's mark belong together. Empty: every column is a feature."""
     embedded: tuple[NumberLayout, ...] = ()
     """Those of the dense columns that are numbers, in their order."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from dataset.target import Target, Task
-from models import blocks, front, layers, residual, separable, tabm
+from models import augmentation, blocks, front, layers, residual, separable, tabm
 from models.blocks import Seeds
 from models.layout import Layout
 from models.settings import NetworkSpec
@@ -53,7 +53,8 @@ def build(
     """
     seeds = Seeds(seed)
     encoded = keras.Input(tuple(shape), name="input")
-    hidden = front.joined(encoded, layout, spec, seeds)
+    shown = augmentation.augment(encoded, layout, spec, seed)
+    hidden = front.joined(shown, layout, spec, seeds)
     hidden = BODIES[spec.architecture](hidden, spec, seeds)
     if len(shape) > 1:
         large = prod(hidden.shape[1:3]) > POSITIONS or spec.architecture == "resnet"

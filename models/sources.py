@@ -141,6 +141,14 @@ def turns(shape: Sequence[int]) -> tuple[int, ...]:
     return (0, 1, 2, 3) if shape[0] == shape[1] else (0, 2)
 
 
+def upright(spec: NetworkSpec) -> NetworkSpec:
+    """The network without turns and mirror images of its own, where turns are what is asked.
+
+    A mirror image that lies on its left side looks like one that lies on its right.
+    """
+    return spec.model_copy(update={"flip": "none", "rotation": 0.0})
+
+
 def turned(
     pictures: Rows, most: int, seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
@@ -279,7 +287,8 @@ def pretrain(item: SourceRun) -> SourceResult:
 
     task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[item.source](item, data)
     determinism.start(item.seed)
-    built = network.build(data.shape, task.outputs, item.spec, item.seed, data.layout, task.kind)
+    spec = upright(item.spec) if item.source == "rotated" else item.spec
+    built = network.build(data.shape, task.outputs, spec, item.seed, data.layout, task.kind)
     fitted = fit.fit(
         built,
         task.train,
@@ -403,11 +412,14 @@ def transfer(item: TransferRun) -> training.Run:
 
 
 def carry(source: "keras.Model", target: "keras.Model") -> None:
-    """Copy the trunk's weights, layer by layer of the same name; the heads differ.
+    """Copy the trunk's weights, layer by layer of the same name; the heads differ, and so may what
+    has no weights.
 
     Raises ValueError where the two networks are not built alike.
     """
     from models import network
 
     for layer in network.trunk(target):
+        if not layer.weights:
+            continue
         layer.set_weights(source.get_layer(layer.name).get_weights())
