@@ -220,7 +220,9 @@ def train_on(
     determinism.start(item.seed)
     from models import network
 
-    built = network.build(data.shape, data.target.outputs, item.spec, item.seed, data.layout)
+    built = network.build(
+        data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
+    )
     phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
@@ -244,7 +246,9 @@ def fit_to_target(
 ) -> "Fitted":
     """Train `network` in place on what the data say; `stops`: see `models.fit.fit`."""
     from models import criterion, fit
+    from models.mixing import Mixing
 
+    mixing = Mixing(settings.mixup, data.target.task, seed) if settings.mixup else None
     return fit.fit(
         network,
         (data.train, data.train_codes),
@@ -252,9 +256,10 @@ def fit_to_target(
         settings,
         seed,
         name=name,
-        criterion=criterion.of(data.target),
+        criterion=criterion.trained_by(data.target, settings),
         weights=data.weights,
         stops=stops,
+        mixing=mixing,
     )
 
 
