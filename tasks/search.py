@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
-from models import results, rounds, training
+from models import results, rounds, suited, training
 from models.candidate import Searched
 from models.rounds import ROUND, Method
 from models.settings import Changes, Recipe, Seed, Seeds
@@ -26,7 +26,7 @@ from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import Executor
 from pipeline.params import Section
-from tasks import search_rounds
+from tasks import search_rates, search_rounds
 from tasks.search_rounds import Trial
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ class SearchParams(Section):
     """Other values of the recipe that differ, for trials and retrainings."""
     validation: Literal["holdout", "folds"]
     """What a trial is scored on: the validation part, or the mean over the folds of `split`."""
+    finder: bool
+    """Whether a range test says where learning rates are looked for; the space's own range counts
+    where it suggests nothing."""
     share: float = Field(gt=0, le=1)
     """Of the training examples, evenly spread, that trials see; retrainings see all."""
     hopeless: bool
@@ -85,6 +88,8 @@ class SearchParams(Section):
         both = [name for name in self.space if name in self.set]
         if both:
             raise ValueError(f"{both[0]} is both varied, in space, and set; leave one out")
+        if self.finder and search_rates.RATE not in self.space:
+            raise ValueError("finder: there is no learning_rate in space for it to look for")
         return self
 
 
@@ -130,10 +135,17 @@ def search(
     if not params.enabled:
         results.switched_off(out, "search")
         out.trials.write(_table([], params.space))
+        out.rates.write(search_rates.table(None))
         return
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
+    suited.require(fixed, development.schema())
     space = _space(development, fixed, params)
+    found = None
+    if params.finder:
+        found = search_rates.look(development, fixed, params.seed, executor)
+        space = search_rates.around(space, found)
+    out.rates.write(search_rates.table(found))
     held = search_rounds.held_out(development, params.validation)
     trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
     out.trials.write(_table(trials, space))

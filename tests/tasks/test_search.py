@@ -16,12 +16,14 @@ from dataset.examples import Development
 from models import training
 from models.candidate import Searched
 from models.curves import Line
+from models.finder import Found
 from models.rounds import brackets
+from models.space import Dimension
 from models.trials import Attempt, Outcome, thresholds
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from pipeline.workers import ProcessPool
-from tasks import search_rounds
+from tasks import search_rates, search_rounds
 from tasks.search import SearchParams, search
 from tests.conftest import ROOT
 from tests.models import small
@@ -40,6 +42,7 @@ SMALL = {
     },
     "set": {"patience": 1},
     "validation": "holdout",
+    "finder": False,
     "share": 1.0,
     "hopeless": False,
     "retrain": 1,
@@ -605,3 +608,39 @@ def test_mistakes_are_told_without_tensorflow(tmp_path, old, new, told):
 
     assert told in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_range_test_says_where_rates_are_looked_for(tmp_path):
+    out = searched(tmp_path / "search", small.table(tmp_path / "development"), finder=True)
+
+    rates = out.rates.read()
+    [suggestion] = rates["suggestion"].unique()
+    assert rates["rate"].is_monotonic_increasing
+    assert len(rates) > 20
+    tried = out.trials.read()["learning_rate"].astype(float)
+    assert tried.between(suggestion / 10, suggestion * 3).all()
+
+
+def test_around_a_suggestion_and_where_there_is_none():
+    space = {"learning_rate": Dimension.model_validate_json('{"float": [0.1, 0.2]}')}
+    nothing = Found((), (), (), None)
+    assert search_rates.around(space, nothing) == space
+    [(_, found)] = search_rates.around(space, replace(nothing, suggestion=0.01)).items()
+    assert found.float == pytest.approx((0.001, 0.03))
+    assert found.log
+    assert search_rates.around({}, replace(nothing, suggestion=0.01)) == {}
+    [(_, found)] = search_rates.around(space, replace(nothing, suggestion=0.9)).items()
+    assert found.float == pytest.approx((0.09, 1.0))
+
+
+def test_a_range_test_needs_a_rate_that_is_varied():
+    with pytest.raises(ValidationError, match="there is no learning_rate in space"):
+        params(finder=True, space={"width": {"choice": [4, 8]}})
+
+
+def test_what_does_not_suit_the_data_is_said_before_anything_is_trained(tmp_path):
+    development = small.table(tmp_path / "development")
+    with pytest.raises(
+        InputError, match=r"recipe\.architecture is resnet, but the data are a table"
+    ):
+        searched(tmp_path / "search", development, set={"architecture": "resnet"})
