@@ -640,7 +640,5 @@ def test_a_range_test_needs_a_rate_that_is_varied():
 
 def test_what_does_not_suit_the_data_is_said_before_anything_is_trained(tmp_path):
     development = small.table(tmp_path / "development")
-    with pytest.raises(
-        InputError, match=r"recipe\.architecture is resnet, but the data are a table"
-    ):
+    with pytest.raises(InputError, match="is resnet, but the data are a table"):
         searched(tmp_path / "search", development, set={"architecture": "resnet"})
