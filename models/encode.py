@@ -25,6 +25,8 @@ RANKED = 100_000
 """Rows of which quantiles are taken, at the most or a few more."""
 RANKED_VALUES = 1 << 26
 """Values of which they are taken, over all columns: of a very wide table fewer rows."""
+CROWD = 1 / 32
+"""Share of the rows that one value of a column counts for at the most, where bins are made."""
 CATEGORIES = 64
 """Categories of a column that get a place of their own; rarer ones share the unknown's."""
 VOCABULARY = 10_000
@@ -55,8 +57,8 @@ class Numeric:
     then those of normal scores, 0 and 1."""
     scores: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
-    """Of the values as they are, from the least to the largest, evenly spaced in rank; empty
-    where all are missing."""
+    """Of the values as they are, from the least to the largest, see `_quantiles`; empty where all
+    are missing."""
 
     def encoded_quantiles(self) -> tuple[float, ...]:
         """The quantiles of what networks see of it; of values that are all missing, of the mean."""
@@ -205,9 +207,17 @@ def _numeric(plain: Numeric, values: npt.NDArray[np.float64], scaling: Scaling) 
 
 
 def _quantiles(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """Evenly spaced in rank, but that no value counts for more than `CROWD` of the rows.
+
+    Else a column that is mostly 0, as gains and losses are, would have all of its bins there, and
+    none where it tells something.
+    """
     if not len(values):
         return ()
-    return tuple(np.quantile(values, np.linspace(0, 1, KNOTS)).tolist())
+    distinct, counts = np.unique(values, return_counts=True)
+    reached = np.cumsum(np.minimum(counts, max(1.0, CROWD * len(values))))
+    places = np.searchsorted(reached, np.linspace(0, reached[-1], KNOTS))
+    return tuple(distinct[np.minimum(places, len(distinct) - 1)].tolist())
 
 
 class _Moments:

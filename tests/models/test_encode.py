@@ -372,3 +372,19 @@ def test_quantiles_do_not_depend_on_the_blocks(monkeypatch):
     blocks = [train.take(np.arange(start, min(start + 37, 1000))) for start in range(0, 1000, 37)]
     whole = encode.learn(train, small.schema("x"), "quantile")
     assert encode.learn_blocks(lambda: blocks, small.schema("x"), "quantile") == whole
+
+
+def test_a_crowded_value_leaves_quantiles_to_the_others():
+    random = np.random.default_rng(3)
+    gains = np.where(random.random(5000) < 0.9, 0, random.integers(100, 9999, 5000))
+    train = small.examples(["a"] * 5000, x=gains.astype(np.float32))
+    [column] = encode.learn(train, small.schema("x")).numeric
+
+    quantiles = np.array(column.quantiles)
+    # Zeros count for a 32nd of the rows, against a tenth of them: about a quarter.
+    assert 0.2 < (quantiles == 0).mean() < 0.28
+    assert (np.diff(quantiles) >= 0).all()
+    assert (quantiles[0], quantiles[-1]) == (0, gains.max())
+    even = small.examples(["a"] * 512, x=random.permutation(512).astype(np.float32))
+    [column] = encode.learn(even, small.schema("x")).numeric
+    np.testing.assert_allclose(column.quantiles, np.linspace(0, 511, 257), atol=2)
