@@ -5,6 +5,7 @@ budget, from the same seed, rather than gone on with: schedules of the learning 
 number of epochs, and what a trial cost is then what is counted.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from models.settings import Changes, Recipe, Seed, Seeds
 from models.space import Dimension, Space, combinations, fitting
 from models.training import Run
 from pipeline.declaration import Cost, stage
-from pipeline.errors import FettleError, InputError
+from pipeline.errors import FettleError
 from pipeline.executor import Executor
 from pipeline.params import Section
 from tasks import search_rounds
@@ -31,6 +32,11 @@ from tasks.search_rounds import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger("fettle")
+
+AROUND = 5.0
+"""How many times lower and higher than the suggested learning rate others are tried."""
 
 
 class Budget(Section):
@@ -56,6 +62,8 @@ class SearchParams(Section):
     budget: Budget
     space: Space
     """What is varied."""
+    finder: bool
+    """Whether learning rates are varied around the one that a range test suggests instead."""
     set: Changes
     """Other values of the recipe that differ, for trials and retrainings."""
     validation: Literal["holdout", "folds"]
@@ -82,6 +90,10 @@ class SearchParams(Section):
             combinations(self.space)
         if self.method == "hyperband" and "epochs" in self.space:
             raise ValueError("space: hyperband itself says for how many epochs; leave them out")
+        if self.finder and (self.method == "grid" or "learning_rate" not in self.space):
+            raise ValueError(
+                "finder gives learning rates without steps: vary learning_rate, and not by grid"
+            )
         both = [name for name in self.space if name in self.set]
         if both:
             raise ValueError(f"{both[0]} is both varied, in space, and set; leave one out")
@@ -133,8 +145,10 @@ def search(
         return
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
-    space = _space(development, fixed, params)
+    space = fitting(params.space, development.schema(), fixed)
     held = search_rounds.held_out(development, params.validation)
+    if params.finder:
+        space = _around(space, development, fixed, params, executor)
     trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
     out.trials.write(_table(trials, space))
     finalists = [
@@ -164,14 +178,30 @@ def search(
     )
 
 
-def _space(development: Development, fixed: Recipe, params: SearchParams) -> dict[str, Dimension]:
-    space = fitting(params.space, development.schema(), fixed.model_dump())
-    if not space:
-        raise InputError(
-            "params.yaml: search.space: none of its settings means anything for these data: "
-            f"{', '.join(params.space)}.\nVary others, learning_rate for instance."
-        )
-    return space
+def _around(
+    space: Mapping[str, Dimension],
+    development: Development,
+    fixed: Recipe,
+    params: SearchParams,
+    executor: Executor,
+) -> dict[str, Dimension]:
+    """The space with learning rates around the one that a range test suggests; as it is where that
+    has nothing to say, or they are not varied on these data."""
+    from models import finder
+
+    if "learning_rate" not in space:
+        return dict(space)
+    item = training.SeedRun(
+        str(development.path), None, fixed.network, fixed.fit, params.seed, "search range test"
+    )
+    [found] = executor.map(finder.find, [item], [item.name], keep=True)
+    if found.suggestion is None:
+        log.warning("search: the range test suggests no learning rate; search.space has the word")
+        return dict(space)
+    low, high = (float(f"{found.suggestion * by:.3g}") for by in (1 / AROUND, AROUND))
+    log.info("search: learning rates from %g to %g, by the range test", low, high)
+    rates = Dimension(float=(low, high), log=True, when=space["learning_rate"].when)
+    return {**space, "learning_rate": rates}
 
 
 def _ranked(trials: Sequence[Trial], metric: Measure) -> list[Trial]:

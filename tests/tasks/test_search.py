@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from dataset import folding, folds
 from dataset.examples import Development
-from models import training
+from models import finder, training
 from models.candidate import Searched
 from models.curves import Line
 from models.rounds import brackets
 from models.trials import Attempt, Outcome, thresholds
+from pipeline import pieces
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from pipeline.workers import ProcessPool
@@ -38,6 +39,7 @@ SMALL = {
         "batch_size": {"choice": [32, 64]},
         "text": {"choice": ["pool", "convolution"]},
     },
+    "finder": False,
     "set": {"patience": 1},
     "validation": "holdout",
     "share": 1.0,
@@ -528,6 +530,36 @@ def test_two_workers_change_nothing(development, tmp_path):
     assert small.contents(tmp_path / "one") == small.contents(tmp_path / "two")
 
 
+@pytest.mark.parametrize("suggestion", [0.02, None])
+def test_learning_rates_are_tried_around_what_the_range_test_suggests(
+    development, tmp_path, suggestion
+):
+    class Finding(Recorded):
+        def result(self, item):
+            if item.name == "search range test":
+                return finder.Found((), (), (), suggestion)
+            return super().result(item)
+
+    executor = Finding()
+
+    out = searched(tmp_path, development, executor=executor, finder=True, budget=budget(trials=12))
+
+    assert executor.sizes == [1, 4, 4, 4, 1]
+    rates = out.trials.read()["learning_rate"]
+    low, high = (0.004, 0.1) if suggestion else (0.001, 0.1)
+    assert rates.between(low, high).all()
+    assert (rates < 0.004).any() == (suggestion is None)
+
+
+def test_the_range_test_is_kept_like_a_trial(development, tmp_path):
+    item = training.SeedRun(str(development.path), None, small.SPEC, small.SETTINGS, 1, "test")
+    found = finder.find(item)
+
+    pieces.write(found, tmp_path / "found.npz")
+
+    assert pieces.read(tmp_path / "found.npz", finder.Found) == found
+
+
 def test_switched_off_it_still_writes_its_outputs(development, tmp_path):
     out = searched(tmp_path, development, enabled=False)
 
@@ -569,6 +601,8 @@ def test_what_makes_runs_differ_is_in_the_plan():
         ({"budget": budget(trials=None)}, "random does not end by itself"),
         ({"budget": budget(trials=0)}, "greater than or equal to 1"),
         ({"set": {"patience": "four"}}, "patience"),
+        ({"finder": True, "method": "grid", "space": {"width": {"int": [2, 3]}}}, "finder gives"),
+        ({"finder": True, "space": {"width": {"int": [2, 3]}}}, "finder gives"),
         ({"share": 0}, "greater than 0"),
         ({"retrain": 0}, "greater than or equal to 1"),
         ({"seed": 0}, "greater than 0"),
