@@ -115,3 +115,6 @@ class Searched(Candidate):
     folds) and loss on validation, empty where it came to nothing; epochs, examples, parameters;
     seed; status (completed, stopped, diverged, failed, memory); reason. Only the header when
     switched off."""
+    rates: Csv
+    """The range test of learning rates, one row a step: rate, loss, average (of the losses so far)
+    and, in every row, the suggestion; only the header where there was none."""

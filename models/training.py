@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dataset.examples import Development, Examples, Known, Scaling, Schema
 from dataset.target import Target
-from models import curves, determinism, rows
+from models import curves, determinism, rows, suited
 from models.curves import Line
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec, Recipe
@@ -183,7 +183,11 @@ def train_seeds(
     seeds: Sequence[int],
     stage: str,
 ) -> list[Run]:
-    """One network from scratch for each seed, in their order; the models lie in `folder`."""
+    """One network from scratch for each seed, in their order; the models lie in `folder`.
+
+    Raises InputError where the recipe does not suit the data.
+    """
+    suited.require(recipe, development.schema())
     items = [
         SeedRun(
             str(development.path),

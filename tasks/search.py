@@ -5,7 +5,6 @@ budget, from the same seed, rather than gone on with: schedules of the learning 
 number of epochs, and what a trial cost is then what is counted.
 """
 
-import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,16 +26,11 @@ from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError
 from pipeline.executor import Executor
 from pipeline.params import Section
-from tasks import search_rounds
+from tasks import search_rates, search_rounds
 from tasks.search_rounds import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
-
-log = logging.getLogger("fettle")
-
-AROUND = 5.0
-"""How many times lower and higher than the suggested learning rate others are tried."""
 
 
 class Budget(Section):
@@ -62,12 +56,13 @@ class SearchParams(Section):
     budget: Budget
     space: Space
     """What is varied."""
-    finder: bool
-    """Whether learning rates are varied around the one that a range test suggests instead."""
     set: Changes
     """Other values of the recipe that differ, for trials and retrainings."""
     validation: Literal["holdout", "folds"]
     """What a trial is scored on: the validation part, or the mean over the folds of `split`."""
+    finder: bool
+    """Whether a range test says where learning rates are looked for; the space's own range counts
+    where it suggests nothing."""
     share: float = Field(gt=0, le=1)
     """Of the training examples, evenly spread, that trials see; retrainings see all."""
     hopeless: bool
@@ -90,13 +85,13 @@ class SearchParams(Section):
             combinations(self.space)
         if self.method == "hyperband" and "epochs" in self.space:
             raise ValueError("space: hyperband itself says for how many epochs; leave them out")
-        if self.finder and (self.method == "grid" or "learning_rate" not in self.space):
-            raise ValueError(
-                "finder gives learning rates without steps: vary learning_rate, and not by grid"
-            )
+        if self.finder and self.method == "grid":
+            raise ValueError("finder gives learning rates without steps, and grid needs steps")
         both = [name for name in self.space if name in self.set]
         if both:
             raise ValueError(f"{both[0]} is both varied, in space, and set; leave one out")
+        if self.finder and search_rates.RATE not in self.space:
+            raise ValueError("finder: there is no learning_rate in space for it to look for")
         return self
 
 
@@ -142,13 +137,17 @@ def search(
     if not params.enabled:
         results.switched_off(out, "search")
         out.trials.write(_table([], params.space))
+        out.rates.write(search_rates.table(None))
         return
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
     space = fitting(params.space, development.schema(), fixed)
     held = search_rounds.held_out(development, params.validation)
+    found = None
     if params.finder:
-        space = _around(space, development, fixed, params, executor)
+        found = search_rates.look(development, fixed, params.seed, executor)
+        space = search_rates.around(space, found)
+    out.rates.write(search_rates.table(found))
     trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
     out.trials.write(_table(trials, space))
     finalists = [
@@ -176,32 +175,6 @@ def search(
             *(_as_finalist(run) for loser in losers for run in loser.runs),
         ],
     )
-
-
-def _around(
-    space: Mapping[str, Dimension],
-    development: Development,
-    fixed: Recipe,
-    params: SearchParams,
-    executor: Executor,
-) -> dict[str, Dimension]:
-    """The space with learning rates around the one that a range test suggests; as it is where that
-    has nothing to say, or they are not varied on these data."""
-    from models import finder
-
-    if "learning_rate" not in space:
-        return dict(space)
-    item = training.SeedRun(
-        str(development.path), None, fixed.network, fixed.fit, params.seed, "search range test"
-    )
-    [found] = executor.map(finder.find, [item], [item.name], keep=True)
-    if found.suggestion is None:
-        log.warning("search: the range test suggests no learning rate; search.space has the word")
-        return dict(space)
-    low, high = (float(f"{found.suggestion * by:.3g}") for by in (1 / AROUND, AROUND))
-    log.info("search: learning rates from %g to %g, by the range test", low, high)
-    rates = Dimension(float=(low, high), log=True, when=space["learning_rate"].when)
-    return {**space, "learning_rate": rates}
 
 
 def _ranked(trials: Sequence[Trial], metric: Measure) -> list[Trial]:

@@ -176,3 +176,26 @@ def test_gradients_are_finite_where_a_network_is_certain():
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(loss(codes, logits.value))
         assert np.isfinite(tape.gradient(total, logits.value)).all()
+
+
+@pytest.mark.parametrize("task", CODES)
+def test_members_have_each_their_own_loss(task):
+    each = GENERATOR.normal(0, 2, (N, 4, K)).astype(np.float32)
+    loss = suited(task).loss
+
+    found = criterion.each_member(loss)(CODES[task], each).numpy()
+
+    own = [np.asarray(loss(CODES[task], each[:, member])) for member in range(4)]
+    np.testing.assert_allclose(found, np.mean(own, axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(
+        criterion.each_member(loss)(CODES[task], OUTPUTS), loss(CODES[task], OUTPUTS)
+    )
+
+
+def test_one_quantity_of_many_members_keeps_its_axis():
+    codes, each = QUANTITIES[:, :1], GENERATOR.normal(size=(N, 4, 1)).astype(np.float32)
+
+    found = criterion.EachMember(criterion.REGRESS.loss)(codes, each, WEIGHTS)
+
+    expected = (((each - codes[:, None]) ** 2).mean(axis=(1, 2)) * WEIGHTS).mean()
+    assert float(found) == pytest.approx(expected, rel=1e-5)

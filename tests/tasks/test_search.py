@@ -16,13 +16,15 @@ from dataset.examples import Development
 from models import finder, training
 from models.candidate import Searched
 from models.curves import Line
+from models.finder import Found
 from models.rounds import brackets
+from models.space import Dimension
 from models.trials import Attempt, Outcome, thresholds
 from pipeline import pieces
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from pipeline.workers import ProcessPool
-from tasks import search_rounds
+from tasks import search_rates, search_rounds
 from tasks.search import SearchParams, search
 from tests.conftest import ROOT
 from tests.models import small
@@ -39,9 +41,9 @@ SMALL = {
         "batch_size": {"choice": [32, 64]},
         "text": {"choice": ["pool", "convolution"]},
     },
-    "finder": False,
     "set": {"patience": 1},
     "validation": "holdout",
+    "finder": False,
     "share": 1.0,
     "hopeless": False,
     "retrain": 1,
@@ -80,6 +82,9 @@ def curve(item, losses):
         Line(place, loss, 0.5, loss, 0.5, item.settings.learning_rate, phase, item.seed)
         for place, loss in enumerate(losses, 1)
     )
+
+
+RATES = {"choice": [0.01, 0.02]}
 
 
 class Recorded:
@@ -530,27 +535,6 @@ def test_two_workers_change_nothing(development, tmp_path):
     assert small.contents(tmp_path / "one") == small.contents(tmp_path / "two")
 
 
-@pytest.mark.parametrize("suggestion", [0.02, None])
-def test_learning_rates_are_tried_around_what_the_range_test_suggests(
-    development, tmp_path, suggestion
-):
-    class Finding(Recorded):
-        def result(self, item):
-            if item.name == "search range test":
-                return finder.Found((), (), (), suggestion)
-            return super().result(item)
-
-    executor = Finding()
-
-    out = searched(tmp_path, development, executor=executor, finder=True, budget=budget(trials=12))
-
-    assert executor.sizes == [1, 4, 4, 4, 1]
-    rates = out.trials.read()["learning_rate"]
-    low, high = (0.004, 0.1) if suggestion else (0.001, 0.1)
-    assert rates.between(low, high).all()
-    assert (rates < 0.004).any() == (suggestion is None)
-
-
 def test_the_range_test_is_kept_like_a_trial(development, tmp_path):
     item = training.SeedRun(str(development.path), None, small.SPEC, small.SETTINGS, 1, "test")
     found = finder.find(item)
@@ -601,8 +585,7 @@ def test_what_makes_runs_differ_is_in_the_plan():
         ({"budget": budget(trials=None)}, "random does not end by itself"),
         ({"budget": budget(trials=0)}, "greater than or equal to 1"),
         ({"set": {"patience": "four"}}, "patience"),
-        ({"finder": True, "method": "grid", "space": {"width": {"int": [2, 3]}}}, "finder gives"),
-        ({"finder": True, "space": {"width": {"int": [2, 3]}}}, "finder gives"),
+        ({"finder": True, "method": "grid", "space": {"learning_rate": RATES}}, "finder gives"),
         ({"share": 0}, "greater than 0"),
         ({"retrain": 0}, "greater than or equal to 1"),
         ({"seed": 0}, "greater than 0"),
@@ -639,3 +622,37 @@ def test_mistakes_are_told_without_tensorflow(tmp_path, old, new, told):
 
     assert told in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_range_test_says_where_rates_are_looked_for(tmp_path):
+    out = searched(tmp_path / "search", small.table(tmp_path / "development"), finder=True)
+
+    rates = out.rates.read()
+    [suggestion] = rates["suggestion"].unique()
+    assert rates["rate"].is_monotonic_increasing
+    assert len(rates) > 20
+    tried = out.trials.read()["learning_rate"].astype(float)
+    assert tried.between(suggestion / 10, suggestion * 3).all()
+
+
+def test_around_a_suggestion_and_where_there_is_none():
+    space = {"learning_rate": Dimension.model_validate_json('{"float": [0.1, 0.2]}')}
+    nothing = Found((), (), (), None)
+    assert search_rates.around(space, nothing) == space
+    [(_, found)] = search_rates.around(space, replace(nothing, suggestion=0.01)).items()
+    assert found.float == pytest.approx((0.001, 0.03))
+    assert found.log
+    assert search_rates.around({}, replace(nothing, suggestion=0.01)) == {}
+    [(_, found)] = search_rates.around(space, replace(nothing, suggestion=0.9)).items()
+    assert found.float == pytest.approx((0.09, 1.0))
+
+
+def test_a_range_test_needs_a_rate_that_is_varied():
+    with pytest.raises(ValidationError, match="there is no learning_rate in space"):
+        params(finder=True, space={"width": {"choice": [4, 8]}})
+
+
+def test_what_does_not_suit_the_data_is_said_before_anything_is_trained(tmp_path):
+    development = small.table(tmp_path / "development")
+    with pytest.raises(InputError, match="is resnet, but the data are a table"):
+        searched(tmp_path / "search", development, set={"architecture": "resnet"})
