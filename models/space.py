@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from models.settings import checked
+from models.settings import Recipe, checked
+from models.suited import CHANGES, require
+from pipeline.errors import InputError
 from pipeline.params import Section
 
 if TYPE_CHECKING:
@@ -162,25 +164,20 @@ def combinations(space: Mapping[str, Dimension]) -> int:
 
 
 _TEXTS = ("text", "embedding", "word_dropout")
-_TABLES = (
-    *("numbers", "number_size", "number_bins", "frequency", "members"),
-    *("noise", "feature_swap"),
-)
-_PICTURES = (
-    *("flip", "rotation", "zoom", "shift", "crop", "contrast", "cutout"),
-    "randaugment",
-)
+_TABLES = ("numbers", "number_size", "number_bins", "frequency", "members", *CHANGES["table"])
+_PICTURES = CHANGES["pictures"]
 
 
 def fitting(
-    space: Mapping[str, Dimension], schema: "Schema", settings: Mapping[str, Any]
+    space: Mapping[str, Dimension], schema: "Schema", recipe: Recipe
 ) -> dict[str, Dimension]:
     """What of the space can be varied on such data, parents first.
 
-    `settings`: the values of all that is not varied. Left out is what means nothing there, and
-    what depends on a setting that has another value; conditions that are left are on settings that
-    are varied.
+    `recipe`: the values of all that is not varied. Left out is what means nothing there, and what
+    depends on a setting that has another value; conditions that are left are on settings that are
+    varied. Raises InputError where nothing is left, or a value does not suit the data.
     """
+    settings = recipe.model_dump()
     without = set() if any(column.type == "text" for column in schema.columns) else set(_TEXTS)
     without |= set(_PICTURES if schema.kind == "table" else _TABLES)
     varied: dict[str, Dimension] = {}
@@ -191,4 +188,22 @@ def fitting(
             continue
         left = {other: wanted for other, wanted in conditions.items() if other in varied}
         varied[name] = dimension.model_copy(update={"when": left or None})
+    if not varied:
+        raise InputError(
+            "params.yaml: search.space: none of its settings means anything for these data: "
+            f"{', '.join(space)}.\nVary others, learning_rate for instance."
+        )
+    _require_suited(varied, schema, recipe)
     return varied
+
+
+def _require_suited(varied: Mapping[str, Dimension], schema: "Schema", recipe: Recipe) -> None:
+    require(recipe, schema)
+    for name, dimension in varied.items():
+        for value in dimension.ends():
+            try:
+                require(recipe.changed({name: value}), schema)
+            except InputError as error:
+                raise InputError(
+                    f"params.yaml: search.space.{name}: {error}\nLeave {value!r} out of the space."
+                ) from None

@@ -80,10 +80,13 @@ class Oracle:
             }
             if method == "hyperband":
                 options |= {"factor": factor, "max_epochs": epochs}
-            elif method == "bayesian":
+            else:
+                # How many there are is for whoever asks.
+                options |= {"max_trials": None}
+            if method == "bayesian":
                 # By default three random trials a dimension precede the first guided one: more
                 # than most searches have.
-                options |= {"num_initial_points": ROUND, "max_trials": None}
+                options |= {"num_initial_points": ROUND}
             self._oracle = _ORACLES[method](**options)
             self._oracle.verbose = 0
 

@@ -16,14 +16,14 @@ from pydantic import Field, model_validator
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
-from models import results, rounds, suited, training
+from models import results, rounds, training
 from models.candidate import Searched
 from models.rounds import ROUND, Method
 from models.settings import Changes, Recipe, Seed, Seeds
 from models.space import Dimension, Space, combinations, fitting
 from models.training import Run
 from pipeline.declaration import Cost, stage
-from pipeline.errors import FettleError, InputError
+from pipeline.errors import FettleError
 from pipeline.executor import Executor
 from pipeline.params import Section
 from tasks import search_rates, search_rounds
@@ -85,6 +85,8 @@ class SearchParams(Section):
             combinations(self.space)
         if self.method == "hyperband" and "epochs" in self.space:
             raise ValueError("space: hyperband itself says for how many epochs; leave them out")
+        if self.finder and self.method == "grid":
+            raise ValueError("finder gives learning rates without steps, and grid needs steps")
         both = [name for name in self.space if name in self.set]
         if both:
             raise ValueError(f"{both[0]} is both varied, in space, and set; leave one out")
@@ -139,14 +141,13 @@ def search(
         return
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
-    suited.require(fixed, development.schema())
-    space = _space(development, fixed, params)
+    space = fitting(params.space, development.schema(), fixed)
+    held = search_rounds.held_out(development, params.validation)
     found = None
     if params.finder:
         found = search_rates.look(development, fixed, params.seed, executor)
         space = search_rates.around(space, found)
     out.rates.write(search_rates.table(found))
-    held = search_rounds.held_out(development, params.validation)
     trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
     out.trials.write(_table(trials, space))
     finalists = [
@@ -174,16 +175,6 @@ def search(
             *(_as_finalist(run) for loser in losers for run in loser.runs),
         ],
     )
-
-
-def _space(development: Development, fixed: Recipe, params: SearchParams) -> dict[str, Dimension]:
-    space = fitting(params.space, development.schema(), fixed.model_dump())
-    if not space:
-        raise InputError(
-            "params.yaml: search.space: none of its settings means anything for these data: "
-            f"{', '.join(params.space)}.\nVary others, learning_rate for instance."
-        )
-    return space
 
 
 def _ranked(trials: Sequence[Trial], metric: Measure) -> list[Trial]:

@@ -23,7 +23,7 @@ def look(development: Development, recipe: Recipe, seed: Seed, executor: Executo
     item = training.SeedRun(
         str(development.path), None, recipe.network, recipe.fit, seed, "search range of rates"
     )
-    [found] = executor.map(finder.find, [item], [item.name])
+    [found] = executor.map(finder.find, [item], [item.name], keep=True)
     return found
 
 
@@ -31,7 +31,8 @@ def around(space: Mapping[str, Dimension], found: finder.Found) -> dict[str, Dim
     """The space with another range of learning rates; as it was where nothing was suggested."""
     if found.suggestion is None or RATE not in space:
         return dict(space)
-    lowest, highest = found.suggestion / BELOW, min(found.suggestion * ABOVE, finder.HIGHEST)
+    ends = found.suggestion / BELOW, min(found.suggestion * ABOVE, finder.HIGHEST)
+    lowest, highest = (float(f"{end:.3g}") for end in ends)
     given = space[RATE].model_dump() | {"choice": None, "step": None, "log": True}
     return dict(space) | {RATE: Dimension.model_validate(given | {"float": (lowest, highest)})}
 

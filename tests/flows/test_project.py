@@ -22,7 +22,12 @@ pytestmark = pytest.mark.doors
 SMALL: dict[str, dict[str, Any]] = {
     "recipe": {"epochs": 3},
     "baseline": {"seeds": [1]},
-    "search": {"seeds": [1], "trials": 2, "set": {"epochs": 2, "patience": 4}},
+    "search": {
+        "seeds": [1],
+        "budget": {"trials": 2, "epochs": None, "minutes": None},
+        "set": {"epochs": 2, "patience": 4},
+        "retrain": 1,
+    },
     "regularize": {
         "seeds": [1],
         "techniques": {

@@ -4,6 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from models.space import Dimension, Space, combinations, fitting, ordered
+from pipeline.errors import InputError
 from tests.models import small
 
 SPACE = TypeAdapter(Space)
@@ -107,8 +108,8 @@ def test_combinations_are_counted_and_endless_ones_refused():
 
 
 def varied(data, settings=None, **dimensions):
-    settings = small.RECIPE.model_dump() | (settings or {})
-    return fitting(space(**dimensions), small.schema(*data["columns"], kind=data["kind"]), settings)
+    schema = small.schema(*data["columns"], kind=data["kind"])
+    return fitting(space(**dimensions), schema, small.RECIPE.changed(settings or {}))
 
 
 TABLE = {"columns": ["x", "COLOUR"], "kind": "table"}
@@ -141,3 +142,13 @@ def test_a_condition_on_what_is_not_varied_holds_or_does_not():
     assert list(varied(TABLE, {"optimizer": "adam"}, **given)) == ["depth"]
     found = varied(TABLE, {"optimizer": "nesterov"}, **given)
     assert found["momentum"].when == {"depth": (2,)}
+
+
+def test_where_nothing_is_left_it_says_so():
+    with pytest.raises(InputError, match="none of its settings means anything for these data: rot"):
+        varied(TABLE, rotation={"float": [0, 10]})
+
+
+def test_a_value_that_does_not_suit_the_data_is_told_beforehand():
+    with pytest.raises(InputError, match=r"search\.space\.architecture: .*tabm, but the data are"):
+        varied(PICTURES, architecture={"choice": ["plain", "tabm"]})

@@ -232,3 +232,8 @@ def test_a_trial_s_seed_follows_from_its_values_in_every_process():
     ]
     assert len({SEED, *others}) == 5
     assert seed_of(dict(reversed(first.items())), 1) == SEED
+
+
+@pytest.mark.parametrize("method", ["random", "hyperband"])
+def test_there_are_as_many_as_are_asked_for(method):
+    assert len(searched(method, trials=30, epochs=81)) == 30

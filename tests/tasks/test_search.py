@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from dataset import folding, folds
 from dataset.examples import Development
-from models import training
+from models import finder, training
 from models.candidate import Searched
 from models.curves import Line
 from models.finder import Found
 from models.rounds import brackets
 from models.space import Dimension
 from models.trials import Attempt, Outcome, thresholds
+from pipeline import pieces
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
 from pipeline.workers import ProcessPool
@@ -81,6 +82,9 @@ def curve(item, losses):
         Line(place, loss, 0.5, loss, 0.5, item.settings.learning_rate, phase, item.seed)
         for place, loss in enumerate(losses, 1)
     )
+
+
+RATES = {"choice": [0.01, 0.02]}
 
 
 class Recorded:
@@ -531,6 +535,15 @@ def test_two_workers_change_nothing(development, tmp_path):
     assert small.contents(tmp_path / "one") == small.contents(tmp_path / "two")
 
 
+def test_the_range_test_is_kept_like_a_trial(development, tmp_path):
+    item = training.SeedRun(str(development.path), None, small.SPEC, small.SETTINGS, 1, "test")
+    found = finder.find(item)
+
+    pieces.write(found, tmp_path / "found.npz")
+
+    assert pieces.read(tmp_path / "found.npz", finder.Found) == found
+
+
 def test_switched_off_it_still_writes_its_outputs(development, tmp_path):
     out = searched(tmp_path, development, enabled=False)
 
@@ -572,6 +585,7 @@ def test_what_makes_runs_differ_is_in_the_plan():
         ({"budget": budget(trials=None)}, "random does not end by itself"),
         ({"budget": budget(trials=0)}, "greater than or equal to 1"),
         ({"set": {"patience": "four"}}, "patience"),
+        ({"finder": True, "method": "grid", "space": {"learning_rate": RATES}}, "finder gives"),
         ({"share": 0}, "greater than 0"),
         ({"retrain": 0}, "greater than or equal to 1"),
         ({"seed": 0}, "greater than 0"),
