@@ -8,7 +8,7 @@ LEAK = 0.2
 """Slope below 0, as Keras's."""
 
 
-@keras.saving.register_keras_serializable(package="fettle")
+@keras.saving.register_keras_serializable(package="fettle")  # type: ignore[untyped-decorator]
 def leaky(values: Any) -> Any:
     """Values above 0, and below it `LEAK` of them (Maas et al., 2013).
 
