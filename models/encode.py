@@ -215,9 +215,9 @@ def _quantiles(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
     if not len(values):
         return ()
     distinct, counts = np.unique(values, return_counts=True)
-    reached = np.cumsum(np.minimum(counts, max(1.0, CROWD * len(values))))
-    places = np.searchsorted(reached, np.linspace(0, reached[-1], KNOTS))
-    return tuple(distinct[np.minimum(places, len(distinct) - 1)].tolist())
+    most = max(1, round(CROWD * len(values)))
+    thinned = np.repeat(distinct, np.minimum(counts, most))
+    return tuple(np.quantile(thinned, np.linspace(0, 1, KNOTS)).tolist())
 
 
 class _Moments:

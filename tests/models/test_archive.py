@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataset.examples import PICTURE, Examples
+from dataset.target import Target
 from models import archive, determinism, encode, fit, network
 from tests.models import small
 
@@ -87,6 +89,64 @@ def test_a_process_that_built_nothing_can_load_it(model, tmp_path):
     )
 
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.keras")], check=True)
+
+
+NETWORKS = [
+    ("table", "residual", "piecewise"),
+    ("table", "tabm", "periodic"),
+    ("pictures", "resnet", "plain"),
+    ("pictures", "separable", "plain"),
+]
+"""Of what is there beside the plain one."""
+
+
+def shown(kind):
+    rows = small.letters(30, 1)
+    if kind == "table":
+        return rows, small.schema("text", "time", "number", "text b")
+    pictures = np.random.default_rng(1).normal(size=(30, 8, 8, 1)).astype(np.float32)
+    return Examples({PICTURE: pictures}, rows.targets, rows.rows), small.schema(kind="pictures")
+
+
+def assembled(kind, architecture, numbers):
+    determinism.start(1)
+    statistics = encode.learn(*shown(kind))
+    encoder = encode.build(statistics)
+    changes = {"architecture": architecture, "numbers": numbers, "activation": "leaky_relu"}
+    spec = small.spec(**changes, members=3, batch_norm=True, l1=0.1, dropout=0.1)
+    target = Target(task="classification", names=("a", "b"), quantities=(), class_weights=())
+    shape = encoder.output_shape[1:]
+    built = network.build(shape, 2, spec, 1, statistics.layout, target.task)
+    return network.assemble(encoder, built, target)
+
+
+@pytest.mark.doors
+def test_every_network_is_the_same_file_twice_and_another_process_loads_it(tmp_path):
+    for place, kind in enumerate(NETWORKS):
+        model, (rows, _) = assembled(*kind), shown(kind[0])
+        archive.save(model, tmp_path / f"{place}.keras")
+        archive.save(assembled(*kind), tmp_path / "again.keras")
+        written = (tmp_path / f"{place}.keras").read_bytes()
+        assert written == (tmp_path / "again.keras").read_bytes()
+        np.save(tmp_path / f"{place}.npy", encode.run(model, rows))
+        assert len(np.unique(encode.run(model, rows)[:, 0])) > 20
+    script = (
+        "import sys; from pathlib import Path; import numpy as np; from models import archive\n"
+        "folder = Path(sys.argv[1])\n"
+        "models = [archive.load(folder / f'{place}.keras') for place in range(int(sys.argv[2]))]\n"
+        "from models import encode; from tests.models.test_archive import NETWORKS, shown\n"
+        "for place, (model, kind) in enumerate(zip(models, NETWORKS)):\n"
+        "    told = encode.run(model, shown(kind[0])[0])\n"
+        "    np.testing.assert_array_equal(told, np.load(folder / f'{place}.npy'))\n"
+        "    archive.save(model, folder / f'{place}-again.keras')\n"
+    )
+
+    arguments = [str(tmp_path), str(len(NETWORKS))]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True)
+
+    for place in range(len(NETWORKS)):
+        again = (tmp_path / f"{place}-again.keras").read_bytes()
+        assert again == (tmp_path / f"{place}.keras").read_bytes()
 
 
 def test_a_file_says_neither_when_nor_where_it_was_written(model, tmp_path):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, rel_entr, softmax
 
-from models import determinism, distillation
+from models import archive, determinism, distillation, training
+from tests.models import small
 
 GENERATOR = np.random.default_rng(0)
 TEACHER = GENERATOR.normal(0, 3, (6, 4)).astype(np.float32)
@@ -93,3 +94,34 @@ def test_quantities_are_matched_by_their_squares():
     )
 
     np.testing.assert_allclose(found, expected.mean(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_networks_of_many_members_teach_and_are_taught(task, tmp_path):
+    if task == "classification":
+        development = small.table(tmp_path / "data")
+    else:
+        development = small.several(tmp_path / "data", task)
+    many = small.spec(architecture="tabm", members=3, numbers="piecewise")
+    item = training.SeedRun(
+        str(development.path), str(tmp_path), many, small.SETTINGS, 1, "teacher"
+    )
+    taught = training.train(item)
+    model, logits = tmp_path / "seed-1.keras", tmp_path / "logits.npy"
+
+    distillation.teach(distillation.Teaching(str(development.path), str(model), str(logits)))
+
+    data = training.encoded(str(development.path))
+    outputs = np.load(logits)
+    assert outputs.shape == (len(data.train), data.target.outputs)
+    told = data.target.decode(outputs)
+    whole = training.predict(archive.load(model), development.train())
+    np.testing.assert_allclose(told, whole, rtol=1e-4, atol=1e-6)
+    student = distillation.learn(
+        distillation.StudentRun(
+            **{**vars(item), "folder": None}, logits=str(logits), temperature=4.0, hard_weight=0.5
+        )
+    )
+    assert student.predictions.shape == taught.predictions.shape
+    assert np.isfinite(student.predictions).all()
+    assert not student.diverged

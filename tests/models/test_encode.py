@@ -387,4 +387,60 @@ def test_a_crowded_value_leaves_quantiles_to_the_others():
     assert (quantiles[0], quantiles[-1]) == (0, gains.max())
     even = small.examples(["a"] * 512, x=random.permutation(512).astype(np.float32))
     [column] = encode.learn(even, small.schema("x")).numeric
-    np.testing.assert_allclose(column.quantiles, np.linspace(0, 511, 257), atol=2)
+    np.testing.assert_allclose(column.quantiles, np.linspace(0, 511, 257))
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile"])
+def test_the_layout_knows_the_quantiles_of_encoded_numbers_and_trends(scaling):
+    rows = small.letters(300, 1)
+    rows.features["number"] = np.exp(rows.features["number"])
+    rows.features["number"][:9] = np.nan
+    rows.features["z"] = np.arange(300, dtype=np.float32)
+    statistics = encode.learn(rows, small.schema("text", "time", "number", "z"), scaling)
+
+    values, layout = encode.run(encode.build(statistics), rows), statistics.layout
+
+    # Two numbers, a mark, then the trend of the times.
+    assert [number.column for number in layout.embedded] == [0, 1, 3]
+    given = [rows.features[name] for name in ("number", "z", "time")]
+    for number, raw in zip(layout.embedded, given, strict=True):
+        present = values[~np.isnan(raw), number.column].astype(np.float64)
+        expected = np.quantile(present, np.linspace(0, 1, 257))
+        # Scores of ranks are far from linear where few values lie far out.
+        bent = scaling == "quantile" and number.column != 3
+        inner, near = (slice(8, -8), 0.05) if bent else (slice(None), 1e-4)
+        np.testing.assert_allclose(number.quantiles[inner], expected[inner], rtol=0, atol=near)
+        ends = number.quantiles[0], number.quantiles[-1]
+        np.testing.assert_allclose(ends, (present.min(), present.max()), rtol=1e-5)
+
+
+def test_numbers_that_are_all_missing_or_never_vary_have_quantiles_too():
+    train = small.examples(["a"] * 4, x=[np.nan] * 4, y=[3.0] * 4)
+    for scaling in ("standard", "quantile"):
+        missing, constant = encode.learn(train, small.schema("x", "y"), scaling).layout.embedded
+
+        assert set(missing.quantiles) == {0.0}
+        assert len(set(constant.quantiles)) == 1
+
+
+def test_of_very_wide_tables_fewer_rows_are_ranked(monkeypatch):
+    monkeypatch.setattr(encode, "RANKED_VALUES", 40)
+    train = small.examples(["a"] * 100, x=list(range(100)), y=list(range(100)))
+
+    column, _ = encode.learn(train, small.schema("x", "y")).numeric
+
+    assert (column.quantiles[0], column.quantiles[-1]) == (0, 95)
+
+
+def test_what_is_ranked_does_not_hold_the_blocks():
+    import weakref
+
+    sample = encode._Sample(["x"], 10 * encode.RANKED)
+    block = small.examples(["a"] * 100, x=list(range(100)))
+    held = weakref.ref(block.features["x"])
+
+    sample.add(block)
+    del block
+
+    assert held() is None
+    assert sample.values("x").tolist() == list(range(0, 100, 10))

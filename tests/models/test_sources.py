@@ -279,6 +279,36 @@ def test_a_network_is_trained_on_masked_texts_times_and_numbers(text, tmp_path):
     )
 
 
+@pytest.mark.parametrize("architecture", ["residual", "tabm"])
+def test_every_network_of_a_table_is_trained_on_masked_rows_and_carried_over(
+    architecture, tmp_path
+):
+    development = small.texts(tmp_path / "data")
+    shape = {"architecture": architecture, "members": 3, "numbers": "periodic", "batch_norm": True}
+    run = item(development, tmp_path, "masked", **shape)
+
+    result = sources.pretrain(run)
+
+    assert not result.diverged
+    tuned = sources.transfer(
+        sources.TransferRun(
+            str(development.path),
+            str(tmp_path),
+            run.spec,
+            small.SETTINGS,
+            1,
+            "transfer",
+            run.model,
+            small.SETTINGS,
+        )
+    )
+    assert tuned.predictions.shape == (60, 2)
+    np.testing.assert_allclose(tuned.predictions.sum(axis=1), 1, rtol=1e-5)
+    whole = archive.load(tmp_path / "seed-1.keras")
+    found = training.predict(whole, development.validation())
+    np.testing.assert_allclose(found, tuned.predictions, rtol=1e-4, atol=1e-6)
+
+
 def test_masked_rows_are_as_many_as_memory_has_room_for(tmp_path, monkeypatch):
     development = small.texts(tmp_path / "data")
     monkeypatch.setattr(sources, "IN_MEMORY_BYTES", 10_000)
