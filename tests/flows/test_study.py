@@ -175,6 +175,10 @@ def test_the_choice_counts_all_workers_and_names_what_to_do() -> None:
     assert none[-1].startswith("None fits: 2 at a time (run.workers), 10 MiB")
     kept = list(study._throughput(measured, measured[0], 60 * MIB, own))
     assert kept[-1].endswith("32.")
+    assert not any("idle" in line for line in lines)
+    unsteady = [Pace(32, (100.0, 200.0), MIB), measured[1]]
+    said = list(study._throughput(unsteady, measured[1], 60 * MIB, own))
+    assert any(line.startswith("Speeds with batches of 32 vary") for line in said)
 
 
 def test_without_parts_there_is_nothing_to_study(
