@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset.examples import Development, Examples, Known, Schema
+from dataset.target import Task
 from models import curves, determinism, sample, training
 from models.curves import Line
 from models.layout import PADDING, RESERVED, UNKNOWN, Layout
@@ -287,7 +288,7 @@ def pretrain(item: SourceRun) -> SourceResult:
     task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[item.source](item, data)
     determinism.start(item.seed)
     spec = upright(item.spec) if item.source == "rotated" else item.spec
-    built = network.build(data.shape, task.outputs, spec, item.seed, data.layout)
+    built = network.build(data.shape, task.outputs, spec, item.seed, data.layout, task.kind)
     fitted = fit.fit(
         built,
         task.train,
@@ -310,6 +311,8 @@ class _Task:
     validation: "tuple[Array, Array]"
     outputs: int
     criterion: "Criterion"
+    kind: Task
+    """Of what is answered; values and words at once count as quantities."""
 
 
 def _unseen(pictures: int) -> int:
@@ -322,7 +325,7 @@ def _fonts(item: SourceRun, data: training.Encoded) -> _Task:
     bright = bright_ink(sample.taken(data.train, sample.spread(len(data.train), SEEN, item.seed)))
     train = digits(item.pictures, data.shape, bright=bright, seed=item.seed)
     validation = digits(_unseen(item.pictures), data.shape, bright=bright, seed=item.seed + 1)
-    return _Task(train, validation, 10, CLASSIFY)
+    return _Task(train, validation, 10, CLASSIFY, "classification")
 
 
 def _rotated(item: SourceRun, data: training.Encoded) -> _Task:
@@ -333,6 +336,7 @@ def _rotated(item: SourceRun, data: training.Encoded) -> _Task:
         turned(data.validation, _unseen(item.pictures), item.seed + 1),
         len(turns(data.shape)),
         CLASSIFY,
+        "classification",
     )
 
 
@@ -343,6 +347,7 @@ def _masked(item: SourceRun, data: training.Encoded) -> _Task:
         _restored(item, data, "validation", item.seed + 1),
         dense + guessed(data.layout),
         restoration(dense),
+        "regression",
     )
 
 

@@ -139,7 +139,7 @@ def curves_panel(
 
 def trials_panel(
     tried: Sequence[Point],
-    best: Point,
+    best: Point | None,
     diverged: Sequence[float],
     x: Axis,
     y: Axis,
@@ -147,15 +147,37 @@ def trials_panel(
     name: str,
     label: str,
 ) -> Markup:
-    """One varied value of the search against the result; crosses are trials that diverged, at the
-    bottom, or at the top where `sign` is -1: lower is better."""
+    """One varied value of the search against the result; crosses are trials that came to nothing,
+    at the bottom, or at the top where `sign` is -1: lower is better. The best one may lack it."""
     parts = [_dot(point, x, y, "plain", 3.5) for point in tried if point != best]
     for value in diverged:
         at = _x(x, value)
         height = HEIGHT - BOTTOM - DIVERGED if sign > 0 else TOP + DIVERGED
         parts.append(f'<path class="cross" d="M{at - 4:.1f} {height - 4}l8 8m0-8l-8 8"/>')
-    parts.append(_dot(best, x, y, "accent", 5))
+    if best is not None:
+        parts.append(_dot(best, x, y, "accent", 5))
     return _panel(parts, x, y, name, label)
+
+
+def steps_panel(
+    points: Sequence[Point], steps: Sequence[Point], x: Axis, y: Axis, name: str, label: str
+) -> Markup:
+    """Dots, and a line that keeps the height of one of `steps` until the next."""
+    corners = [steps[0]]
+    for (_, before), (at, height) in pairwise(steps):
+        corners += [(at, before), (at, height)]
+    parts = [_path(corners, x, y, "accent")]
+    parts += [_dot(point, x, y, "plain", 3) for point in points]
+    return _panel(parts, x, y, name, label)
+
+
+def bar(share: float, label: str) -> Markup:
+    """A share from 0 to 1 as a bar, as wide as its cell."""
+    return Markup(
+        f'<svg class="whiskers" width="100%" height="14" role="img" '
+        f'aria-label="{escape(label)}: {100 * share:.0f} %">'
+        f'<rect class="bar" width="{100 * share:.1f}%" height="14"/></svg>'
+    )
 
 
 def calibration_panel(
