@@ -6,7 +6,6 @@ for people, who may put it into params.yaml.
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
 from metrics.readings import significant
-from models import batch_size, training
+from models import batch_size, suited, training
 from models.batch_size import MIB, Pace
 from models.settings import Recipe
 from pipeline.artifacts import Json
@@ -182,6 +181,7 @@ def _study(wish: Wish) -> Study:
             f"{DEVELOPMENT} is not there: batch sizes are studied on the training examples.\n"
             "Make it first with: ./fettle run"
         )
+    suited.require(recipe, development.schema())
     return Study(
         development,
         recipe.changed({} if wish.epochs is None else {"epochs": wish.epochs}),
@@ -211,7 +211,7 @@ def _paces(study: Study, sizes: Sequence[int]) -> list[Pace]:
         try:
             with ProcessPool(1) as pool:
                 paces += pool.map(batch_size.pace, [item], [f"batch size {size}"])
-        except BrokenProcessPool:
+        except EnvironmentFault:
             log.info("batch size %d: its process was ended, most likely for want of memory", size)
             break
     if not paces:

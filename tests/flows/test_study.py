@@ -106,8 +106,6 @@ def test_fits_have_the_size_the_rate_and_the_seed_they_are_told_as() -> None:
 def test_a_size_that_its_process_dies_of_ends_the_timing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from concurrent.futures.process import BrokenProcessPool
-
     class Pool(InSeries):
         def __init__(self, workers: int) -> None:
             assert workers == 1
@@ -120,7 +118,7 @@ def test_a_size_that_its_process_dies_of_ends_the_timing(
 
         def map(self, function: Any, items: Any, names: Any) -> Any:
             if items[0].size >= 64:
-                raise BrokenProcessPool
+                raise EnvironmentFault("killed from outside")
             return [Pace(items[0].size, (1.0,), 1)]
 
     monkeypatch.setattr(study, "ProcessPool", Pool)
@@ -202,6 +200,18 @@ def test_what_cannot_be_studied_is_said(
     assert main(["study", "batch-size", *arguments]) == 3
 
     assert told in capsys.readouterr().err
+
+
+def test_a_recipe_for_other_data_is_said_before_anything_is_timed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = Path("params.yaml").read_text()
+    assert "noise: 0.0" in text
+    Path("params.yaml").write_text(text.replace("noise: 0.0", "noise: 0.1"))
+
+    assert main(["study", "batch-size"]) == 3
+
+    assert "recipe.noise is 0.1, but it is for a table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--sizes", "0"], ["--epochs", "x"], ["--seeds", "-1"]])
