@@ -6,7 +6,6 @@ for people, who may put it into params.yaml.
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
 from metrics.readings import significant
-from models import batch_size, training
+from models import batch_size, suited, training
 from models.batch_size import MIB, Pace
 from models.settings import Recipe
 from pipeline.artifacts import Json
@@ -31,6 +30,8 @@ DEVELOPMENT = Path("artifacts/split/development")
 WRITTEN = Path(".fettle/studies/batch-size.json")
 SEEDS = 2
 """At the least: a spread needs two."""
+UNSTEADY = 0.2
+"""Spread of speeds, as a share of their median, above which they say little."""
 
 log = logging.getLogger("fettle")
 
@@ -180,6 +181,7 @@ def _study(wish: Wish) -> Study:
             f"{DEVELOPMENT} is not there: batch sizes are studied on the training examples.\n"
             "Make it first with: ./fettle run"
         )
+    suited.require(recipe, development.schema())
     return Study(
         development,
         recipe.changed({} if wish.epochs is None else {"epochs": wish.epochs}),
@@ -209,7 +211,7 @@ def _paces(study: Study, sizes: Sequence[int]) -> list[Pace]:
         try:
             with ProcessPool(1) as pool:
                 paces += pool.map(batch_size.pace, [item], [f"batch size {size}"])
-        except BrokenProcessPool:
+        except EnvironmentFault:
             log.info("batch size %d: its process was ended, most likely for want of memory", size)
             break
     if not paces:
@@ -240,6 +242,12 @@ def _throughput(
             f"{pace.size:>10,}  {pace.speed:>10,.0f}  {f'({low:,.0f} to {high:,.0f})':>21}  "
             f"{pace.peak / MIB:>16,.0f}{marks}"
         )
+    unsteady = [pace.size for pace in paces if _width(pace) > UNSTEADY]
+    if unsteady:
+        yield (
+            f"Speeds with batches of {', '.join(f'{size:,}' for size in unsteady)} vary by more "
+            f"than {UNSTEADY:.0%}: something else is running. Repeat it on an idle machine."
+        )
     processes = f"{study.workers} at a time (run.workers), {room / MIB:,.0f} MiB are free"
     if largest is None:
         yield f"None fits: {processes}. Lower run.workers."
@@ -253,6 +261,12 @@ def _throughput(
             f"To take it: recipe.batch_size: {largest.size} in params.yaml. "
             f"A learning rate for it: ./fettle study batch-size --retune {largest.size}"
         )
+
+
+def _width(pace: Pace) -> float:
+    """Of the middle half of the speeds, as a share of the median."""
+    low, high = np.quantile(pace.speeds, (0.25, 0.75))
+    return float((high - low) / pace.speed)
 
 
 def _loss_unit(study: Study) -> str:

@@ -76,6 +76,7 @@ def pace(item: PaceRun) -> Pace:
     """Piece: train with one batch size for a few epochs by the fit loop, and look at the clock."""
     data = training.encoded(item.development)
     from models import criterion, fit, network
+    from models.mixing import Mixing
 
     count = _timed_rows(data.train, item.size)
     weights = None if data.train_weights is None else data.train_weights[:count]
@@ -87,7 +88,8 @@ def pace(item: PaceRun) -> Pace:
         "learning_rate": 1e-6,
     }
     settings = item.recipe.changed(changes).fit
-    plain = criterion.of(data.target)
+    plain = criterion.trained_by(data.target, settings)
+    mixing = Mixing(settings.mixup, data.target.task, item.seeds[0]) if settings.mixup else None
     speeds: list[float] = []
     for seed in item.seeds:
         determinism.start(seed)
@@ -104,6 +106,7 @@ def pace(item: PaceRun) -> Pace:
             name=f"batches of {item.size}",
             criterion=replace(plain, measure=watch),
             weights=(weights, None),
+            mixing=mixing,
         )
         speeds += [count / seconds for seconds in watch.seconds[:TIMED]]
     if not speeds:

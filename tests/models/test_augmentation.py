@@ -98,6 +98,8 @@ def test_they_come_in_order_with_seeds_of_their_own(kind, settings):
     assert len(made) == len({LAYERS[name] for name in settings})
     assert names(every)[1] == made[0]
     assert len({every.get_layer(layer).seed for layer in made}) == len(made)
+    weights = np.random.default_rng(1).integers(2**31, size=50)
+    assert not {every.get_layer(layer).seed for layer in made} & set(weights.tolist())
     for name, value in settings.items():
         layer = LAYERS[name]
         alone = built(kind, **{name: value}).get_layer(layer)

@@ -94,12 +94,14 @@ def test_a_row_alone_stays_as_it_is():
 def test_categories_stay_one_hot_and_marks_with_their_numbers():
     rows = small.rows(400, 1)
     generator = np.random.default_rng(1)
+    days = 19_000 + generator.random((2, 400)) * 900
     features = rows.features | {
-        "time": np.where(generator.random(400) < 0.2, np.nan, 19_000 + generator.random(400) * 900),
+        "time": np.where(generator.random(400) < 0.2, np.nan, days[0]),
+        "time b": days[1],
         "SHAPE": generator.choice(["round", "square", "star"], 400).astype(object),
         "other": generator.normal(size=400).astype(np.float32),
     }
-    names = ("number", "COLOUR", "time", "SHAPE", "other")
+    names = ("number", "COLOUR", "time", "time b", "SHAPE", "other")
     mixed = Examples(features, rows.targets, rows.rows)
     statistics = encode.learn(mixed, small.schema(*names))
     values = encode.run(encode.build(statistics), mixed)
@@ -109,23 +111,26 @@ def test_categories_stay_one_hot_and_marks_with_their_numbers():
 
     assert layout.numbers == 2
     assert layout.dense == len(layout.groups) == values.shape[1]
-    assert len(set(layout.groups)) == 5
-    for feature in range(5):
+    assert len(set(layout.groups)) == len(names)
+    for feature in range(len(names)):
         columns = np.array(layout.groups) == feature
         known = {row.tobytes() for row in values[:, columns]}
         found = {row.tobytes() for row in shown[:, columns]}
         # What is seen of each feature is only what some row has of it.
         assert found <= known
         assert not np.array_equal(values[:, columns], shown[:, columns])
-    # Read off the encoder, not off the layout: numbers, mark, trend and six angles, mark.
+    # Read off the encoder, not off the layout: two numbers, a mark, two trends, three sines for
+    # each time, as many cosines, a mark, two categories' places.
     missing = shown[:, 2] == 1
     assert 0 < missing.sum() < 400
     assert (shown[missing, 0] == 0).all()
-    untold = shown[:, 10] == 1
+    untold, own = shown[:, 17] == 1, [3, 5, 6, 7, 11, 12, 13]
     assert 0 < untold.sum() < 400
-    assert (shown[untold, 3:10] == 0).all()
-    np.testing.assert_allclose(shown[~untold, 4:7] ** 2 + shown[~untold, 7:10] ** 2, 1, rtol=1e-4)
-    for first, last in ((11, 15), (15, 19)):
+    assert (shown[untold][:, own] == 0).all()
+    assert (shown[untold][:, [4, 8, 9, 10, 14, 15, 16]] != 0).any(axis=0).all()
+    lengths = shown[:, 5:11] ** 2 + shown[:, 11:17] ** 2
+    np.testing.assert_allclose(lengths[~untold], 1, rtol=1e-4)
+    for first, last in ((18, 22), (22, 26)):
         assert (shown[:, first:last].sum(axis=1) == 1).all()
         assert set(np.unique(shown[:, first:last])) == {0, 1}
 
