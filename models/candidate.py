@@ -106,6 +106,14 @@ class Baseline(Candidate):
 
 
 @dataclass(frozen=True)
+class Regularized(Candidate):
+    """A candidate, and what each of its techniques was worth."""
+
+    ablation: Csv
+    """Two rows a technique, see `models.ablation.Outcome`; only the header when switched off."""
+
+
+@dataclass(frozen=True)
 class Searched(Candidate):
     """A candidate, and the trials that led to it."""
 
