@@ -124,12 +124,6 @@ def table(outcomes: Sequence[Outcome]) -> "pd.DataFrame":
     return pd.DataFrame([asdict(outcome) for outcome in outcomes], columns=columns)
 
 
-def named(run: Run, variant: str) -> Run:
-    """The run with its phase called like the variant, so that fits.csv tells them apart."""
-    lines = tuple(tuple(replace(line, phase=variant) for line in fit) for fit in run.lines)
-    return replace(run, lines=lines)
-
-
 @dataclass(frozen=True)
 class _Trained:
     """All seeds of one variant."""

@@ -100,9 +100,12 @@ class Yardsticks(Folder):
 
 @dataclass(frozen=True)
 class Baseline(Candidate):
-    """A candidate, and the yardsticks beside it."""
+    """A candidate, the yardsticks beside it, and how it learns from fewer rows."""
 
     yardsticks: Yardsticks
+    learning: Csv
+    """A row for each fit on a share of the training rows, and of those on all of them, see
+    `models.shares.Learned`; only the header where no shares were wished."""
 
 
 @dataclass(frozen=True)

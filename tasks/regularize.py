@@ -122,7 +122,7 @@ def regularize(
         summary=_summary(start.stage, kept, outcomes),
         settings=changed.model_dump(),
         development=development,
-        before=[ablation.named(run, name) for name, held in apart.items() for run in held],
+        before=[results.called(run, name) for name, held in apart.items() for run in held],
     )
 
 
