@@ -187,6 +187,29 @@ def calibration_panel(
     return _panel(parts, x, y, "confidence", label)
 
 
+def learning_panel(
+    seeds: Sequence[Point],
+    means: Sequence[Point],
+    curve: Sequence[Point],
+    foretold: Sequence[tuple[float, float, float, float]],
+    x: Axis,
+    y: Axis,
+    label: str,
+) -> Markup:
+    """Errors by the number of training examples: of seeds, their means, the curve through them, and
+    what it foretells, (examples, error, low, high)."""
+    parts = [_path(curve, x, y, "train")]
+    parts += [_dot(point, x, y, "plain", 2.5) for point in seeds]
+    for at, value, low, high in foretold:
+        parts.append(
+            f'<line class="doubt" x1="{_x(x, at):.1f}" x2="{_x(x, at):.1f}" '
+            f'y1="{_y(y, held(y, low)):.1f}" y2="{_y(y, held(y, high)):.1f}"/>'
+        )
+        parts.append(_dot((at, held(y, value)), x, y, "plain", 4))
+    parts += [_path(means, x, y, "accent"), *(_dot(point, x, y, "accent", 4) for point in means)]
+    return _panel(parts, x, y, "training examples", label)
+
+
 def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: str) -> Markup:
     """Predicted (upwards) against actual values; on the dotted line both are equal.
 
