@@ -10,6 +10,7 @@ import pytest
 from metrics.objective import Objective
 from metrics.readings import significant
 from models.evaluation import Details, Evaluation
+from models.ledger import Limits
 from pipeline.artifacts import Json
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
@@ -125,6 +126,7 @@ def build(
     types=("numeric", "numeric"),
     objective=ACCURACY,
     threshold="half",
+    choice="smallest",
     tested=0.92,
     change=lambda made: None,
     **options,
@@ -141,7 +143,14 @@ def build(
     monkeypatch.setattr("tasks.evaluate._predict", made.predict(good))
     evaluation = Evaluation.at(root / "evaluate")
     checks = EvaluateParams(
-        replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10, threshold=threshold
+        replicates=200,
+        level=0.95,
+        seed=1,
+        tolerance=0.01,
+        choice=choice,
+        limits=Limits(parameters=None, multiply_adds=10_000),
+        bins=10,
+        threshold=threshold,
     )
     evaluate.function(evaluation, **made.evaluate_inputs(), objective=objective, params=checks)
     profile, split = Json(root / "profile.json"), Json(root / "summary.json")
@@ -316,6 +325,17 @@ def test_figures_of_quantities_are_in_their_unit(tmp_path, monkeypatch):
     assert "price 3.142 500 1,000 1,500 2,000,000 1,002" in text
     assert "price, train -7.5 1,000 1,400" in text
     assert "Examples by part train validation holdout together examples 400 400 200 1,000" in text
+
+
+def test_the_rule_that_chose_is_said(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, choice="limit")
+    assert "accuracy on validation, higher is better; the best of the candidates within" in (
+        section(page, "asked")
+    )
+    ledger = section(page, "ledger")
+    assert "it takes over where its figure is better and it is within the limits" in ledger
+    assert "Not to be chosen: 40,000 multiply-adds an example, where 10,000 are the limit" in ledger
+    assert "Chosen as the best within the limits (evaluate.choice: limit)." in ledger
 
 
 def test_the_ledger_of_quantities_is_read_downwards(tmp_path, monkeypatch):
