@@ -9,7 +9,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--out", metavar="CSV", help="where to write them (default: standard output)"
     )
+    _study_options(command("study", _study, "measure what a choice costs and gives on these data"))
     stage = command("stage", _stage, "run one stage's body; what dvc.yaml calls")
     stage.add_argument("name", metavar="NAME", help="the stage")
     render = command("render", _render, "write dvc.yaml and docs/dag.svg from flows/training.py")
@@ -155,6 +156,48 @@ def _init_options(init: argparse.ArgumentParser) -> None:
         help="never ask: take the likeliest target, read zeros that are none as missing, leave "
         "out columns that leak the target",
     )
+
+
+def _study_options(study: argparse.ArgumentParser) -> None:
+    study.add_argument(
+        "what",
+        choices=["batch-size"],
+        help="how fast batches of each size train and what they need, learning rates for one size, "
+        "and how well small and large ones learn",
+    )
+    study.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_whole(65_536),
+        metavar="N",
+        help="batch sizes to time (default: 16, 32, … up to 4096 or the training examples)",
+    )
+    study.add_argument(
+        "--retune",
+        type=_whole(65_536),
+        metavar="N",
+        help="the batch size to try learning rates for (default: recipe.batch_size)",
+    )
+    study.add_argument(
+        "--epochs", type=_whole(10_000), metavar="N", help="of every fit (default: recipe.epochs)"
+    )
+    study.add_argument(
+        "--seeds",
+        nargs="+",
+        type=_whole(2**31 - 1),
+        default=[1, 2],
+        metavar="N",
+        help="of every fit, at least two (default: 1 2)",
+    )
+
+
+def _whole(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(f"{text[:80]!r} is no whole number from 1 to {most}")
+        return int(text)
+
+    return read
 
 
 def _pixels(text: str) -> int:
@@ -270,6 +313,19 @@ def _predict(options: argparse.Namespace) -> None:
 
     out = _where_user_stands(options.out) if options.out else None
     predict(_where_user_stands(options.path), out)
+
+
+def _study(options: argparse.Namespace) -> None:
+    from flows.study import SEEDS, Wish, study_batch_size
+
+    seeds = tuple(dict.fromkeys(options.seeds))
+    if len(seeds) < SEEDS:
+        raise InputError(
+            f"--seeds: {' '.join(map(str, options.seeds))} was given; a spread needs at least "
+            f"{SEEDS} different ones."
+        )
+    sizes = None if options.sizes is None else tuple(options.sizes)
+    study_batch_size(Wish(sizes, options.retune, options.epochs, seeds))
 
 
 def _server(options: argparse.Namespace) -> int:

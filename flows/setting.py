@@ -1,6 +1,7 @@
 """What init writes into params.yaml: comments stay, lists stay in their line."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -10,12 +11,13 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from pipeline.artifacts import replacing
 from pipeline.params_file import PARAMS
 
+EMPTY: Mapping[tuple[str, ...], Any] = MappingProxyType({})
 Values = dict[str, dict[str, Any]]
 """Values by section and key."""
 
 
 def write_params(
-    values: Mapping[str, Mapping[str, Any]], placed: Mapping[tuple[str, ...], Any]
+    values: Mapping[str, Mapping[str, Any]], placed: Mapping[tuple[str, ...], Any] = EMPTY
 ) -> None:
     """Put values into params.yaml; everything else stays as it is.
 

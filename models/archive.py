@@ -14,8 +14,13 @@ from typing import Any
 import keras
 
 from models import (
+    activations,  # noqa: F401  registers what the files name
     determinism,
-    layers,  # noqa: F401  registers what the files name
+    layers,  # noqa: F401  likewise
+    member_layers,  # noqa: F401  likewise
+    number_layers,  # noqa: F401  likewise
+    picture_changes,  # noqa: F401  likewise
+    table_changes,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing

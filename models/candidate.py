@@ -121,6 +121,11 @@ class Searched(Candidate):
     """A candidate, and the trials that led to it."""
 
     trials: Csv
-    """One row a trial, in the order asked: trial (from 1), the values varied (learning_rate,
-    width, depth, batch_size, text), score (of the objective) and loss on validation, epochs,
-    examples, parameters, status; only the header when switched off."""
+    """One row a trial, in the order asked: trial (from 1); every setting that was varied, empty
+    where a condition did not hold; score (of the objective), spread (its standard deviation between
+    folds) and loss on validation, empty where it came to nothing; epochs, examples, parameters;
+    seed; status (completed, stopped, diverged, failed, memory); reason. Only the header when
+    switched off."""
+    rates: Csv
+    """The range test of learning rates, one row a step: rate, loss, average (of the losses so far)
+    and, in every row, the suggestion; only the header where there was none."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from models import text_layers
+from models import member_layers, number_layers, text_layers
 
 
 def parameters(model: keras.Model) -> int:
@@ -25,8 +25,9 @@ def multiply_adds(model: keras.Model) -> int:
     (input channels / groups) x filters, for every position of the output; depthwise: kernel
     height x kernel width x input channels x multiplier. Over texts: window x channels x filters,
     for every word. Attention: words x words x width, once for the scores and once for the mix.
-    Biases, activations, pooling and normalisation are left out: they grow with the outputs alone.
-    An embedding is looked up, not multiplied.
+    Numbers as vectors and members of one network: inputs x units, for each number or member.
+    Biases, scales, activations, pooling, normalisation and the bins or waves of numbers are left
+    out: they grow with inputs and outputs alone. An embedding is looked up, not multiplied.
     """
     return sum(_of(layer) for layer in model.layers)
 
@@ -34,15 +35,25 @@ def multiply_adds(model: keras.Model) -> int:
 def _of(layer: Any) -> int:
     if isinstance(layer, keras.Model):
         return multiply_adds(layer)
-    if isinstance(layer, keras.layers.Dense):
-        return int(prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape))
     if isinstance(layer, text_layers.Attend):
         words, width = layer.output.shape[1:]
         return int(2 * words * words * width)
+    uses = _uses(layer)
+    return int(uses * prod(layer.kernel.shape)) if uses else 0
+
+
+def _uses(layer: Any) -> int:
+    """How often one example needs each number of the layer's kernel; 0 where it has none."""
+    if isinstance(layer, keras.layers.Dense):
+        return prod(layer.output.shape[1:-1])
+    if isinstance(layer, number_layers.EachLinear | member_layers.Heads):
+        return 1
+    if isinstance(layer, member_layers.Shared):
+        return layer.members
     if isinstance(layer, keras.layers.Conv1D):
-        return int(layer.output.shape[1] * prod(layer.kernel.shape))
+        return int(layer.output.shape[1])
     if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
         axes = slice(1, 3) if layer.data_format == "channels_last" else slice(2, 4)
         # The kernel's shape holds what a position costs, for either kind and any groups.
-        return int(prod(layer.output.shape[axes]) * prod(layer.kernel.shape))
+        return prod(layer.output.shape[axes])
     return 0

@@ -1,7 +1,7 @@
 """What a fit minimises, and how it is scored after every epoch, by the kind of target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dataset.target import Target
 from metrics import scores
+from models.settings import FitSettings
 
 Array = npt.NDArray[Any]
 
@@ -27,12 +28,110 @@ class Criterion:
 
 
 def of(target: Target) -> Criterion:
-    """The criterion that suits the target."""
+    """The standard criterion that suits the target."""
     return {
         "classification": CLASSIFY,
         "multilabel": CLASSIFY_LABELS,
         "regression": REGRESS,
     }[target.task]
+
+
+def trained_by(target: Target, settings: FitSettings) -> Criterion:
+    """The same, but that fits minimise what the settings say.
+
+    Validation stays as it was: figures of different losses could not be compared.
+    """
+    plain, smoothing = of(target), settings.label_smoothing
+    gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
+    if settings.loss == "huber":
+        return replace(plain, loss=huber(settings.huber_delta))
+    if not smoothing and not gamma:
+        return plain
+    if target.task == "multilabel":
+        return replace(plain, loss=labels_loss(smoothing, gamma))
+    return replace(plain, loss=classes_loss(smoothing, gamma))
+
+
+def classes_loss(smoothing: float, gamma: float) -> Callable[[Any, Any], Any]:
+    """Cross-entropy of `(b,)` codes and `(b, k)` logits with `smoothing` of the truth spread over
+    all classes, in which a class that is given p counts by `(1 - p)^gamma`.
+
+    Szegedy et al., "Rethinking the Inception architecture", CVPR 2016; Lin et al., "Focal loss for
+    dense object detection", ICCV 2017.
+    """
+
+    def loss(codes: Any, logits: Any) -> Any:
+        classes = logits.shape[-1]
+        told = keras.ops.one_hot(keras.ops.cast(codes, "int32"), classes)
+        told = told * (1 - smoothing) + smoothing / classes
+        logs = keras.ops.log_softmax(logits)
+        return -keras.ops.sum(told * _doubt(logs, gamma) * logs, axis=-1)
+
+    return loss
+
+
+def labels_loss(smoothing: float, gamma: float) -> Callable[[Any, Any], Any]:
+    """The same of `(b, k)` labels, each of which is a distribution over two: their mean."""
+
+    def loss(codes: Any, logits: Any) -> Any:
+        told = codes * (1 - smoothing) + smoothing / 2
+        yes, no = keras.ops.log_sigmoid(logits), keras.ops.log_sigmoid(-logits)
+        costs = told * _doubt(yes, gamma) * yes + (1 - told) * _doubt(no, gamma) * no
+        return -keras.ops.mean(costs, axis=-1)
+
+    return loss
+
+
+def _doubt(logs: Any, gamma: float) -> Any:
+    """`(1 - p)^gamma` of log probabilities."""
+    # The power's own gradient is not finite where p is 1.
+    return keras.ops.maximum(1 - keras.ops.exp(logs), 1e-7) ** gamma if gamma else 1.0
+
+
+def huber(delta: float) -> Callable[[Any, Any], Any]:
+    """Half the squared error up to `delta`, and beyond it linear: of `(b, k)` the mean over k.
+
+    Huber, "Robust estimation of a location parameter", 1964.
+    """
+
+    def loss(codes: Any, outputs: Any) -> Any:
+        return keras.losses.huber(codes, outputs, delta=delta)
+
+    return loss
+
+
+class EachMember(keras.losses.Loss):  # type: ignore[misc]
+    """A criterion's loss as Keras takes it, for networks of many members too.
+
+    Keras's wrapper of functions would take an axis away that it thinks is one too many.
+    """
+
+    def __init__(self, loss: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name="loss")
+        self.loss = loss
+
+    def call(self, codes: Any, outputs: Any) -> Any:
+        """As `each_member`."""
+        return each_member(self.loss)(codes, outputs)
+
+
+def each_member(figure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A loss or a share of `(b, …)` codes and `(b, k)` outputs that also takes `(b, m, k)` ones.
+
+    Those are the outputs of m members, as `models.member_layers.Heads` gives them in training; the
+    figure is then the mean of the members' own. So every member learns by itself: a loss of their
+    mean would have them learn to make up for each other.
+    """
+
+    def mean(codes: Any, outputs: Any) -> Any:
+        if len(outputs.shape) == 2:
+            return figure(codes, outputs)
+        _, members, size = outputs.shape
+        repeated = keras.ops.repeat(codes, members, axis=0)
+        own = figure(repeated, keras.ops.reshape(outputs, (-1, size)))
+        return keras.ops.mean(keras.ops.reshape(own, (-1, members)), axis=1)
+
+    return mean
 
 
 def accuracy(codes: Any, logits: Any) -> Any:

@@ -7,7 +7,7 @@ words of texts are counted by the operations that the model has.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,12 +17,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dataset.examples import PICTURE, Examples, Scaling, Schema
-from dataset.quantiles import normal_scores
-from models import layers, text_layers
-from models.layout import Layout, TextLayout
+from dataset.quantiles import KNOTS, normal_scores
+from models import layers, member_layers, text_layers
+from models.layout import Layout, NumberLayout, TextLayout
 
 RANKED = 100_000
 """Rows of which quantiles are taken, at the most or a few more."""
+RANKED_VALUES = 1 << 26
+"""Values of which they are taken, over all columns: of a very wide table fewer rows."""
 CATEGORIES = 64
 """Categories of a column that get a place of their own; rarer ones share the unknown's."""
 VOCABULARY = 10_000
@@ -52,6 +54,16 @@ class Numeric:
     """Where numbers are scored by rank: see `dataset.quantiles.normal_scores`; mean and scale are
     then those of normal scores, 0 and 1."""
     scores: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    """Of the values as they are, from the least to the largest, evenly spaced in rank; empty
+    where all are missing."""
+
+    def encoded_quantiles(self) -> tuple[float, ...]:
+        """The quantiles of what networks see of it; of values that are all missing, of the mean."""
+        values = np.array(self.quantiles or (self.mean,))
+        if self.knots:
+            values = np.interp(values, self.knots, self.scores)
+        return tuple(((values - self.mean) / self.scale).tolist())
 
 
 @dataclass(frozen=True)
@@ -79,10 +91,25 @@ class Statistics:
     @property
     def layout(self) -> Layout:
         """Which columns of the encoded table are what."""
-        marks = sum(column.missing for column in (*self.numeric, *self.times))
-        places = sum(1 + len(column.categories) for column in self.categorical)
-        cycles = (1 + 2 * len(layers.CYCLES)) * len(self.times)
-        return Layout(len(self.numeric) + marks + places + cycles, self.texts)
+        numbers = range(len(self.numeric))
+        times = range(len(numbers), len(numbers) + len(self.times))
+        angles = [feature for feature in times for _ in layers.CYCLES]
+        groups = [*numbers, *_marked(numbers, self.numeric)]
+        # The trends of times come first of what is told of them.
+        trends = range(len(groups), len(groups) + len(times))
+        groups += [*times, *angles, *angles, *_marked(times, self.times)]
+        for feature, column in enumerate(self.categorical, times.stop):
+            groups += [feature] * (1 + len(column.categories))
+        embedded = tuple(
+            NumberLayout(place, column.encoded_quantiles())
+            for place, column in zip((*numbers, *trends), (*self.numeric, *self.times), strict=True)
+        )
+        return Layout(len(groups), self.texts, len(numbers), tuple(groups), embedded)
+
+
+def _marked(features: Iterable[int], columns: Iterable[Numeric]) -> list[int]:
+    """Those of the features that have a mark for missing values."""
+    return [feature for feature, column in zip(features, columns, strict=True) if column.missing]
 
 
 def learn(train: Examples, schema: Schema, scaling: Scaling = "standard") -> Statistics:
@@ -96,13 +123,11 @@ def learn_blocks(
     """The same of examples that come a block at a time; `read` begins anew at each call.
 
     They are read twice, so that standard deviations are taken about the mean. `scaling` says how a
-    table's numbers are scaled; their quantiles are those of at most about `RANKED` rows, evenly
-    spread.
+    table's numbers are scaled; quantiles are those of at most about `RANKED` rows, evenly spread.
     """
     kinds = {PICTURE: "picture"} | {column.name: column.type for column in schema.columns}
     numbers = {name: _Moments() for name in schema.names() if kinds[name] in _NUMBERS}
     categories = {name: Counter[str]() for name in schema.names() if kinds[name] == "categorical"}
-    by_rank = [name for name in numbers if scaling == "quantile" and kinds[name] == "numeric"]
     rows = 0
     texts = {name: _WordCounts() for name in schema.names() if kinds[name] == "text"}
     for block in read():
@@ -113,16 +138,17 @@ def learn_blocks(
             counts.update(block.features[name].tolist())
         for name, words in texts.items():
             words.add(block.features[name])
+    sample = _Sample([name for name in numbers if kinds[name] in _RANKED], rows)
     for block in read() if numbers else ():
         for name, moments in numbers.items():
             moments.add_squares(block.features[name])
-    ranked = _ranked(read, by_rank, rows)
+        sample.add(block)
     if schema.kind == "pictures":
-        _, mean, scale, _ = numbers[PICTURE].told(PICTURE)
-        return Statistics((), (), (), (), schema.shape, mean, scale)
+        told = numbers[PICTURE].told(PICTURE)
+        return Statistics((), (), (), (), schema.shape, told.mean, told.scale)
     return Statistics(
         numeric=tuple(
-            ranked.get(name) or Numeric(*moments.told(name))
+            _numeric(moments.told(name), sample.values(name), scaling)
             for name, moments in numbers.items()
             if kinds[name] == "numeric"
         ),
@@ -130,7 +156,7 @@ def learn_blocks(
             Categorical(name, _frequent(counts, CATEGORIES)) for name, counts in categories.items()
         ),
         times=tuple(
-            Numeric(*moments.told(name, np.float64))
+            replace(moments.told(name, np.float64), quantiles=_quantiles(sample.values(name)))
             for name, moments in numbers.items()
             if kinds[name] == "time"
         ),
@@ -143,31 +169,45 @@ def learn_blocks(
 
 _NUMBERS = ("numeric", "time", "picture")
 """Kinds of features of which means are taken."""
+_RANKED = ("numeric", "time")
+"""Kinds of which quantiles are."""
 
 
-def _ranked(
-    read: Callable[[], Iterable[Examples]], names: Sequence[str], rows: int
-) -> dict[str, Numeric]:
-    """Columns that are scored by the ranks of their values."""
-    if not names:
-        return {}
-    step, begin = max(1, -(-rows // RANKED)), 0
-    kept: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
-    missing = dict.fromkeys(names, False)
-    for block in read():
-        for name in names:
-            values = block.features[name]
-            missing[name] |= bool(np.isnan(values).any())
-            # Every so many rows of all, wherever the block begins.
-            kept[name].append(values[-begin % step :: step])
-        begin += len(block)
-    told = {}
-    for name in names:
-        values = np.concatenate(kept[name]).astype(np.float64)
-        present = values[~np.isnan(values)]
-        knots, scores = normal_scores(present) if len(present) else ((0.0,), (0.0,))
-        told[name] = Numeric(name, 0.0, 1.0, missing[name], knots, scores)
-    return told
+class _Sample:
+    """The values of some columns in some of `rows` rows, evenly spread."""
+
+    def __init__(self, names: Sequence[str], rows: int) -> None:
+        most = min(RANKED, max(1, RANKED_VALUES // max(1, len(names))))
+        self._step, self._begin = max(1, -(-rows // most)), 0
+        self._kept: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
+
+    def add(self, block: Examples) -> None:
+        """The next rows."""
+        for name, kept in self._kept.items():
+            # Every so many rows of all, wherever the block begins; a copy, or the block would stay.
+            kept.append(block.features[name][-self._begin % self._step :: self._step].copy())
+        self._begin += len(block)
+
+    def values(self, name: str) -> npt.NDArray[np.float64]:
+        """Those of a column that are not missing."""
+        values = np.concatenate(self._kept[name] or [np.zeros(0)]).astype(np.float64)
+        present: npt.NDArray[np.float64] = values[~np.isnan(values)]
+        return present
+
+
+def _numeric(plain: Numeric, values: npt.NDArray[np.float64], scaling: Scaling) -> Numeric:
+    """A column of numbers with its quantiles, scored by rank if wished."""
+    plain = replace(plain, quantiles=_quantiles(values))
+    if scaling == "standard":
+        return plain
+    knots, scores = normal_scores(values) if len(values) else ((0.0,), (0.0,))
+    return replace(plain, mean=0.0, scale=1.0, knots=knots, scores=scores)
+
+
+def _quantiles(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    if not len(values):
+        return ()
+    return tuple(np.quantile(values, np.linspace(0, 1, KNOTS)).tolist())
 
 
 class _Moments:
@@ -193,18 +233,16 @@ class _Moments:
         for part in _parts(values):
             self.squares += float(np.square(part[~np.isnan(part)] - mean).sum())
 
-    def told(
-        self, name: str, exact: type[np.floating[Any]] = np.float32
-    ) -> tuple[str, float, float, bool]:
-        """The fields of `Numeric`, exact in `exact`; the deviation is 1 where nothing varies."""
+    def told(self, name: str, exact: type[np.floating[Any]] = np.float32) -> Numeric:
+        """What they say of a column, exact in `exact`; the deviation is 1 where nothing varies."""
         if not self.count:
-            return name, 0.0, 1.0, self.missing
+            return Numeric(name, 0.0, 1.0, self.missing)
         mean = float(exact(self.total / self.count))
         scale = float(exact(np.sqrt(self.squares / self.count)))
         # Rounding leaves a constant column a deviation of about 1e-17 of the values' size. Times
         # are far from 0 and may yet lie within seconds.
         least = (1e-6 if exact is np.float32 else 1e-14) * max(abs(mean), 1e-6)
-        return name, mean, scale if scale > least else 1.0, self.missing
+        return Numeric(name, mean, scale if scale > least else 1.0, self.missing)
 
 
 def _parts(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float64]]:
@@ -312,6 +350,10 @@ def _largest(model: keras.Model) -> int:
             sizes.append(_largest(layer))
         elif isinstance(layer, text_layers.Attend):
             sizes.append(layer.heads * layer.output.shape[1] ** 2)
+        elif isinstance(layer, member_layers.Shared):
+            sizes.append(prod(layer.scale_in.shape))
+        elif isinstance(layer, member_layers.Heads):
+            sizes.append(prod(layer.bias.shape))
         sizes += [prod(output.shape[1:]) for output in keras.tree.flatten(layer.output)]
     return max(sizes)
 

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import encode
-from models.criterion import CLASSIFY, Criterion
+from models import encode, optimizer, schedule
+from models.criterion import CLASSIFY, Criterion, EachMember, each_member
 from models.curves import Epoch
+from models.mixing import Mixing
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
 from pipeline.clock import span
@@ -39,18 +40,31 @@ class Fitted:
     """Validation outputs `(n, k)` of the final weights."""
     diverged: bool
     """Whether the fit ended because its loss was no number any more."""
+    stopped: bool = False
+    """Whether it ended because it was worse than `stops` allow."""
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite.
+    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite, or
+    whose best one so far is above `stops`.
 
     Stands before EarlyStopping, which finds `val_loss` in the shared logs.
     """
 
-    def __init__(self, validate: Callable[[], tuple[float, float | None]], rate: float) -> None:
+    def __init__(
+        self,
+        validate: Callable[[], tuple[float, float | None]],
+        rate: Callable[[int], float],
+        stops: Sequence[float],
+    ) -> None:
+        """`validate` gives loss and accuracy; `rate` the learning rate of an epoch's last step;
+        `stops`: see `fit`."""
         super().__init__()
         self.validate = validate
         self.rate = rate
+        self.stops = stops
+        self.best = math.inf
+        self.stopped = False
         self.epochs: list[Epoch] = []
         self.diverged = False
 
@@ -69,9 +83,13 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 _short(logs["accuracy"]) if "accuracy" in logs else None,
                 _short(logs["val_loss"]),
                 None if val_accuracy is None else _short(val_accuracy),
-                self.rate,
+                _short(self.rate(epoch)),
             )
         )
+        self.best = min(self.best, logs["val_loss"])
+        if not self.diverged and epoch < len(self.stops) and self.best > self.stops[epoch]:
+            self.stopped = True
+            self.model.stop_training = True
 
 
 def _short(value: float) -> float:
@@ -178,32 +196,37 @@ def fit(
     name: str,
     criterion: Criterion = CLASSIFY,
     weights: Weights = (None, None),
+    stops: Sequence[float] = (),
+    mixing: Mixing | None = None,
 ) -> Fitted:
     """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
 
     `weights` say how much each example counts in the loss, `(n,)` float32 for training and for
     validation; None: all alike. `seed` orders the batches; initial weights and dropout follow from
     `determinism.start`, which the caller has called before it built the network. `name` labels the
-    one line in the log. Never raises for a loss that is no number: see `Fitted.diverged`.
+    one line in the log. `mixing`: how training examples are mixed, if they are. Never raises for a
+    loss that is no number: see `Fitted.diverged`.
     """
     with span("fit"):
         others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
         dataset, steps = batches(train[0], others, settings.batch_size, seed)
+        if mixing is not None:
+            dataset, criterion = mixing.dataset(dataset), mixing.criterion(criterion)
         network.compile(
-            keras.optimizers.Adam(settings.learning_rate),
-            criterion.loss,
+            optimizer.build(settings, steps, network.trainable_variables),
+            EachMember(criterion.loss),
             metrics=None if criterion.correct is None else [_metric(criterion.correct)],
             steps_per_execution=steps,
             jit_compile=False,  # slower on the CPU, several times so for convolutions
         )
-        # Variables made while the step is traced would have it traced a second time.
-        network.optimizer.build(network.trainable_variables)
         forward = _forward(network)
         watch = _Watch(
             lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
-            settings.learning_rate,
+            lambda epoch: optimizer.rate(network.optimizer, steps * (epoch + 1) - 1),
+            stops,
         )
-        callbacks = [watch, *_stopping(settings)]
+        averaged = [] if settings.ema is None else [optimizer.Averaged()]
+        callbacks = [*averaged, watch, *schedule.callbacks(settings), *_stopping(settings)]
         network.fit(
             dataset,
             epochs=settings.epochs,
@@ -213,7 +236,7 @@ def fit(
             verbose=0,
         )
         outputs = forward(validation[0])
-    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged)
+    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped)
     loss, right = criterion.measure(validation[1], outputs, weights[1])
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
@@ -221,7 +244,7 @@ def fit(
         len(fitted.epochs),
         loss,
         "" if right is None else f", accuracy {right:.4f}",
-        ", diverged" if fitted.diverged else "",
+        ", diverged" if fitted.diverged else ", stopped" if fitted.stopped else "",
     )
     return fitted
 
@@ -233,7 +256,7 @@ def _to_mean_one(weights: Array) -> Array:
 
 
 def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
-    return keras.metrics.MeanMetricWrapper(correct, name="accuracy")
+    return keras.metrics.MeanMetricWrapper(each_member(correct), name="accuracy")
 
 
 def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:

@@ -27,6 +27,16 @@ class TextLayout:
 
 
 @dataclass(frozen=True)
+class NumberLayout:
+    """A number that may enter a network as a vector: a quantity, or the trend of a time."""
+
+    column: int
+    """Of the encoded table."""
+    quantiles: tuple[float, ...]
+    """Of the encoded training values, from the least to the largest, evenly spaced in rank."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """The columns of an encoded table `(n, dense + the texts' lengths)`.
 
@@ -36,6 +46,13 @@ class Layout:
 
     dense: int
     texts: tuple[TextLayout, ...]
+    numbers: int = 0
+    """How many of the first columns are standardised numbers."""
+    groups: tuple[int, ...] = ()
+    """For each dense column the number of the feature that it tells of, from 0 on: a category's
+    columns and a number's mark belong together. Empty: every column is a feature."""
+    embedded: tuple[NumberLayout, ...] = ()
+    """Those of the dense columns that are numbers, in their order."""
 
     @property
     def starts(self) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ class Preset:
 
 
 _EPOCHS = ("recipe", "epochs")
-_TRIALS = ("search", "trials")
+_TRIALS = ("search", "budget", "trials")
 _WAITED = ("search", "set", "patience")
 _STOPPING = ("regularize", "techniques", "early_stopping")
 _STUDENT = ("distill", "student")

@@ -156,7 +156,8 @@ class FitSettings(_Settings):
     decay: Annotated[float, Field(gt=0, le=1)]
     """Factor of exponential, staircase, piecewise and plateau."""
     decay_epochs: Epochs
-    """Epochs between two factors; of restarts the first cycle; of plateau its patience."""
+    """Epochs between two factors of exponential and staircase; of restarts the first cycle; of
+    plateau its patience. Piecewise lowers the rate at half and at three quarters of all steps."""
     clip: Clip
     """How gradients are bounded: each value, each variable's norm, or the norm of all."""
     clip_at: Positive

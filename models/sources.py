@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset.examples import Development, Examples, Known, Schema
+from dataset.target import Task
 from models import curves, determinism, sample, training
 from models.curves import Line
 from models.layout import PADDING, RESERVED, UNKNOWN, Layout
@@ -138,6 +139,14 @@ def bright_ink(pictures: npt.NDArray[np.float32]) -> bool:
 def turns(shape: Sequence[int]) -> tuple[int, ...]:
     """The quarter turns that pictures of this shape `(h, w, c)` can make and keep it."""
     return (0, 1, 2, 3) if shape[0] == shape[1] else (0, 2)
+
+
+def upright(spec: NetworkSpec) -> NetworkSpec:
+    """The network without turns and mirror images of its own, where turns are what is asked.
+
+    A mirror image that lies on its left side looks like one that lies on its right.
+    """
+    return spec.model_copy(update={"flip": "none", "rotation": 0.0})
 
 
 def turned(
@@ -278,7 +287,8 @@ def pretrain(item: SourceRun) -> SourceResult:
 
     task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[item.source](item, data)
     determinism.start(item.seed)
-    built = network.build(data.shape, task.outputs, item.spec, item.seed, data.layout)
+    spec = upright(item.spec) if item.source == "rotated" else item.spec
+    built = network.build(data.shape, task.outputs, spec, item.seed, data.layout, task.kind)
     fitted = fit.fit(
         built,
         task.train,
@@ -301,6 +311,8 @@ class _Task:
     validation: "tuple[Array, Array]"
     outputs: int
     criterion: "Criterion"
+    kind: Task
+    """Of what is answered; values and words at once count as quantities."""
 
 
 def _unseen(pictures: int) -> int:
@@ -313,7 +325,7 @@ def _fonts(item: SourceRun, data: training.Encoded) -> _Task:
     bright = bright_ink(sample.taken(data.train, sample.spread(len(data.train), SEEN, item.seed)))
     train = digits(item.pictures, data.shape, bright=bright, seed=item.seed)
     validation = digits(_unseen(item.pictures), data.shape, bright=bright, seed=item.seed + 1)
-    return _Task(train, validation, 10, CLASSIFY)
+    return _Task(train, validation, 10, CLASSIFY, "classification")
 
 
 def _rotated(item: SourceRun, data: training.Encoded) -> _Task:
@@ -324,6 +336,7 @@ def _rotated(item: SourceRun, data: training.Encoded) -> _Task:
         turned(data.validation, _unseen(item.pictures), item.seed + 1),
         len(turns(data.shape)),
         CLASSIFY,
+        "classification",
     )
 
 
@@ -334,6 +347,7 @@ def _masked(item: SourceRun, data: training.Encoded) -> _Task:
         _restored(item, data, "validation", item.seed + 1),
         dense + guessed(data.layout),
         restoration(dense),
+        "regression",
     )
 
 
@@ -398,11 +412,14 @@ def transfer(item: TransferRun) -> training.Run:
 
 
 def carry(source: "keras.Model", target: "keras.Model") -> None:
-    """Copy the trunk's weights, layer by layer of the same name; the heads differ.
+    """Copy the trunk's weights, layer by layer of the same name; the heads differ, and so may what
+    has no weights.
 
     Raises ValueError where the two networks are not built alike.
     """
     from models import network
 
     for layer in network.trunk(target):
+        if not layer.weights:
+            continue
         layer.set_weights(source.get_layer(layer.name).get_weights())

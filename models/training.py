@@ -5,7 +5,7 @@ model stays in the stage's folder. This module loads Keras only inside functions
 which merely hands out pieces never waits for TensorFlow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dataset.examples import Development, Examples, Known, Schema
+from dataset.examples import Development, Examples, Known, Scaling, Schema
 from dataset.target import Target
-from models import curves, determinism, rows
+from models import curves, determinism, rows, suited
 from models.curves import Line
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec, Recipe
-from pipeline.executor import Executor
+from pipeline.executor import Executor, Label, Reads, Writes
 
 if TYPE_CHECKING:
     import keras
@@ -75,36 +75,63 @@ class Encoded:
 def encoded(development: str) -> Encoded:
     """The development set in a folder, encoded; kept for the next piece in this process."""
     folder = Path(development)
+    return _encoded(str(folder.resolve()), stamp(folder))
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a folder's files do, as far as one process has to know."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    stamp = tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
-    return _encoded(str(folder.resolve()), stamp)
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
 
 
 @lru_cache(maxsize=1)
 def _encoded(development: str, stamp: tuple[tuple[str, int, int], ...]) -> Encoded:
     determinism.start(1)
+    source = Development(Path(development))
+
+    def part(known: Known) -> Part:
+        truth, importance = source.truth(known)
+        return Part(lambda: source.blocks(known), source.count(known), truth, importance)
+
+    return encode(
+        part("train"), part("validation"), source.schema(), source.target(), source.scaling()
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples to be encoded."""
+
+    read: Callable[[], Iterable[Examples]]
+    """A block at a time, anew at each call."""
+    count: int
+    truth: npt.NDArray[Any]
+    """As `dataset.target` has it."""
+    importance: npt.NDArray[np.float32] | None
+    """`(n,)`, how much each counts; None: all alike."""
+
+
+def encode(
+    train: Part, validation: Part, schema: Schema, target: Target, scaling: Scaling
+) -> Encoded:
+    """Both parts as networks take them, with the statistics of the first."""
     from models import encode
 
-    source = Development(Path(development))
-    schema, target = source.schema(), source.target()
-    statistics = encode.learn_blocks(lambda: source.blocks("train"), schema, source.scaling())
+    statistics = encode.learn_blocks(train.read, schema, scaling)
     encoder = encode.build(statistics)
 
-    def encoded(part: Known) -> Rows:
-        blocks = (encode.run(encoder, examples) for examples in source.blocks(part))
-        return rows.collect(blocks, source.count(part))
+    def encoded(part: Part) -> Rows:
+        return rows.collect((encode.run(encoder, block) for block in part.read()), part.count)
 
-    train_truth, train_importance = source.truth("train")
-    validation_truth, validation_importance = source.truth("validation")
     return Encoded(
-        train=encoded("train"),
-        train_truth=train_truth,
-        train_codes=target.encode(train_truth),
-        train_weights=target.weights(train_truth, train_importance),
-        validation=encoded("validation"),
-        validation_truth=validation_truth,
-        validation_codes=target.encode(validation_truth),
-        validation_weights=target.weights(validation_truth, validation_importance),
+        train=encoded(train),
+        train_truth=train.truth,
+        train_codes=target.encode(train.truth),
+        train_weights=target.weights(train.truth, train.importance),
+        validation=encoded(validation),
+        validation_truth=validation.truth,
+        validation_codes=target.encode(validation.truth),
+        validation_weights=target.weights(validation.truth, validation.importance),
         target=target,
         schema=schema,
         statistics=statistics,
@@ -138,13 +165,13 @@ class Run:
 class SeedRun:
     """A network to be trained from scratch with one seed."""
 
-    development: str
-    folder: str | None
+    development: Reads
+    folder: Writes
     """Where `seed-N.keras` is written; None: the model is not kept."""
     spec: NetworkSpec
     settings: FitSettings
     seed: int
-    name: str
+    name: Label
     """For the log."""
 
 
@@ -156,7 +183,11 @@ def train_seeds(
     seeds: Sequence[int],
     stage: str,
 ) -> list[Run]:
-    """One network from scratch for each seed, in their order; the models lie in `folder`."""
+    """One network from scratch for each seed, in their order; the models lie in `folder`.
+
+    Raises InputError where the recipe does not suit the data.
+    """
+    suited.require(recipe, development.schema())
     items = [
         SeedRun(
             str(development.path),
@@ -180,12 +211,22 @@ def train_with(
     item: SeedRun, fit: "Callable[[keras.Model, Encoded], Sequence[tuple[str, Fitted]]]"
 ) -> Run:
     """Build the item's network, have it trained by `fit` in named phases, keep it if asked."""
-    data = encoded(item.development)
+    return train_on(encoded(item.development), item, fit)
+
+
+def train_on(
+    data: Encoded,
+    item: SeedRun,
+    fit: "Callable[[keras.Model, Encoded], Sequence[tuple[str, Fitted]]]",
+) -> Run:
+    """The same on data that are not simply the item's development set."""
     # After the data: whether they had to be encoded must not show in the network.
     determinism.start(item.seed)
     from models import network
 
-    built = network.build(data.shape, data.target.outputs, item.spec, item.seed, data.layout)
+    built = network.build(
+        data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
+    )
     phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
@@ -200,11 +241,18 @@ def fit_plainly(
 
 
 def fit_to_target(
-    network: "keras.Model", data: Encoded, settings: FitSettings, seed: int, name: str
+    network: "keras.Model",
+    data: Encoded,
+    settings: FitSettings,
+    seed: int,
+    name: str,
+    stops: Sequence[float] = (),
 ) -> "Fitted":
-    """Train `network` in place on what the data say."""
+    """Train `network` in place on what the data say; `stops`: see `models.fit.fit`."""
     from models import criterion, fit
+    from models.mixing import Mixing
 
+    mixing = Mixing(settings.mixup, data.target.task, seed) if settings.mixup else None
     return fit.fit(
         network,
         (data.train, data.train_codes),
@@ -212,8 +260,10 @@ def fit_to_target(
         settings,
         seed,
         name=name,
-        criterion=criterion.of(data.target),
+        criterion=criterion.trained_by(data.target, settings),
         weights=data.weights,
+        stops=stops,
+        mixing=mixing,
     )
 
 

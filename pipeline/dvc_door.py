@@ -6,6 +6,7 @@ from pipeline.body import run_body, write_timing
 from pipeline.errors import InputError
 from pipeline.graph import Node
 from pipeline.params_file import Params
+from pipeline.pieces import Remembering
 from pipeline.snapshot import Snapshot
 from pipeline.workers import ProcessPool
 
@@ -21,5 +22,5 @@ def run_stage(nodes: list[Node], name: str, params: Params, code: Snapshot, root
             f"{name}: there is no such stage. There are: {', '.join(node.name for node in nodes)}."
         )
     with ProcessPool(params.run.workers) as pool:
-        timing = run_body(node, params, pool, code, root)
+        timing = run_body(node, params, Remembering(pool, code, root), code, root)
     write_timing(node, timing, root)

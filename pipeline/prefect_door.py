@@ -31,6 +31,7 @@ from pipeline.executor import Item, Result
 from pipeline.graph import Node
 from pipeline.memory import Found, Memory
 from pipeline.params_file import Params
+from pipeline.pieces import Remembering
 from pipeline.server import answers
 from pipeline.snapshot import Snapshot
 from pipeline.workers import ProcessPool, end_with_parent, timed
@@ -57,6 +58,14 @@ def start_worker() -> None:
 
 
 _piece = task(cache_policy=NO_CACHE, persist_result=False)(timed)
+
+
+def recalled_piece() -> State[Any]:
+    """What the task of a piece does whose result is known."""
+    return Completed(name="Recalled", message="It was finished before the stage was interrupted")
+
+
+_recalled = task(cache_policy=NO_CACHE, persist_result=False)(recalled_piece)
 
 
 def run_piece(
@@ -99,9 +108,14 @@ class _TaskRuns:
         self._watch = ServerWatch()
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str]
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        names: Sequence[str],
+        *,
+        keep: bool = False,
     ) -> list[Result]:
-        """As `Executor.map`."""
+        """As `Executor.map`, but that `Remembering` keeps the results."""
         self._submitted += len(items)
         self._show()
         context = cloudpickle.dumps(serialize_context())
@@ -123,6 +137,15 @@ class _TaskRuns:
             for name, item in zip(names, items, strict=True)
         ]
         return self._pool.run(run_piece, calls, say, self._watch.look)
+
+    def show_recalled(self, name: str) -> None:
+        """Show a piece as a task run that ended at once, since its result was known."""
+        self._submitted += 1
+        self._done += 1
+        _recalled.with_options(name=f"{self._stage.name} piece", task_run_name=_literal(name))(
+            return_state=True
+        )
+        self._show()
 
     def finish(self) -> None:
         """Show the stage as done, where fewer pieces were needed than declared."""
@@ -233,7 +256,8 @@ class PrefectDoor:
             log.info("%s: %s", node.name, node.stage.description)
             fits = node.stage.cost(self._params).fits
             pieces = _TaskRuns(self._pool, node.stage, fits)
-            timing.update(run_body(node, self._params, pieces, self._code, self._root))
+            remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
+            timing.update(run_body(node, self._params, remembering, self._code, self._root))
             pieces.finish()
 
         found = self._memory.recall_or_run(node.name, body)

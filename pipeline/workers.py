@@ -6,13 +6,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline import clock
+from pipeline.errors import EnvironmentFault
 from pipeline.executor import Item, Result
 
 log = logging.getLogger("fettle")
@@ -59,6 +61,19 @@ def timed(function: Callable[[Item], Result], item: Item) -> tuple[Result, dict[
     return result, clock.take()
 
 
+def _result_of(future: "Future[Any]") -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        # Which piece it was cannot be told: every one under way is lost with the pool. Nor would it
+        # be a result: whether memory suffices is no property of the piece.
+        raise EnvironmentFault(
+            "A worker process was killed from outside, most likely because memory ran out.\n"
+            "Lower run.workers in params.yaml, or make room, and run again: finished stages and "
+            "finished trials are kept."
+        ) from None
+
+
 class ProcessPool:
     """Executor with `workers` spawned processes, started when the first pieces come.
 
@@ -71,9 +86,14 @@ class ProcessPool:
         self._pool: ProcessPoolExecutor | None = None
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str]
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        names: Sequence[str],
+        *,
+        keep: bool = False,
     ) -> list[Result]:
-        """As `Executor.map`."""
+        """As `Executor.map`, but that `Remembering` keeps the results."""
 
         def say(place: int, seconds: float) -> None:
             log.info("%s: %.1f s", names[place], seconds)
@@ -90,7 +110,8 @@ class ProcessPool:
         """Results of `function(*call)` for every call, in their order.
 
         `function` gives what `timed` gives. `done` is told the place and the seconds of each call
-        as it ends; `tick` is called about once a second and may raise to end the wait.
+        as it ends; `tick` is called about once a second and may raise to end the wait. Raises
+        EnvironmentFault where a process was killed from outside.
         """
         if self._pool is None:
             # Forking after TensorFlow has started its threads hangs.
@@ -106,7 +127,7 @@ class ProcessPool:
         while pending:
             ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in ended:
-                results[places[future]], spans = future.result()
+                results[places[future]], spans = _result_of(future)
                 clock.add(spans)
                 done(places[future], spans["piece"])
             tick()

@@ -108,7 +108,7 @@ def _learn(
             for share, part in zip(params.shares, parts, strict=True)
             for seed in params.seeds
         ]
-        runs = executor.map(training.train, items, [item.name for item in items])
+        runs = executor.map(training.train, items, [item.name for item in items], keep=True)
     seeds = len(params.seeds)
     return {share: runs[at * seeds : (at + 1) * seeds] for at, share in enumerate(params.shares)}
 

@@ -137,8 +137,8 @@ def _check_source(source: sources.SourceResult, learning_rate: float) -> None:
     if source.diverged:
         raise FettleError(
             f"finetune: the source task diverged: its loss is no number any more. It was trained "
-            f"with learning_rate {learning_rate:g}; lower search.learning_rate or "
-            f"baseline.learning_rate in params.yaml, whichever it came from."
+            f"with learning_rate {learning_rate:g}; lower search.space.learning_rate or "
+            f"recipe.learning_rate in params.yaml, whichever it came from."
         )
 
 

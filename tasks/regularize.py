@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from dataset.examples import Development
 from metrics.intervals import Bootstrap
 from metrics.objective import Objective
-from models import ablation, results, training
+from models import ablation, results, suited, training
 from models.ablation import Ablation, Decision, Design, Outcome, Variant
 from models.candidate import Regularized, Trained
 from models.settings import Changes, Recipe, Retraining
@@ -129,22 +129,28 @@ def regularize(
 def _train_apart(
     executor: Executor, development: Development, begun: Recipe, params: RegularizeParams
 ) -> dict[str, list[Run]]:
-    """The runs of all seeds by the variant's name; no model is kept."""
+    """The runs of all seeds by the variant's name; no model is kept.
+
+    Raises InputError where a technique does not suit the data.
+    """
     variants = params.apart(params.design(begun.model_dump()))
+    recipes = [begun.changed(variant.changes) for variant in variants]
+    for recipe in recipes:
+        suited.require(recipe, development.schema())
     items = [
         training.SeedRun(
             str(development.path),
             None,
-            changed.network,
-            changed.fit,
+            recipe.network,
+            recipe.fit,
             seed,
             f"regularize {variant.name} seed {seed}",
         )
-        for variant in variants
-        for changed in [begun.changed(variant.changes)]
+        for variant, recipe in zip(variants, recipes, strict=True)
         for seed in params.seeds
     ]
-    runs = executor.map(training.train, items, [item.name for item in items])
+    # Recalled by what they follow from: one technique more costs its own runs.
+    runs = executor.map(training.train, items, [item.name for item in items], keep=True)
     seeds = len(params.seeds)
     return {
         variant.name: runs[at * seeds : (at + 1) * seeds] for at, variant in enumerate(variants)

@@ -24,7 +24,9 @@ from tasks import report_data as data
 from tasks import report_diagnosis as diagnosed
 from tasks import report_holdout as holdout
 from tasks import report_plots as plots
-from tasks.report_advice import Evidence, advise, best_trial
+from tasks import report_search
+from tasks.report_advice import Evidence, advise
+from tasks.report_search import shown
 from tasks.report_text import (
     axis,
     bare,
@@ -46,13 +48,6 @@ Lines = Sequence[Mapping[str, Any]]
 TEMPLATE = "report.html"
 PICTURE = Path("docs/dag.svg")
 """The DAG as rendered from the flow; DVC lets no stage depend on dvc.yaml itself."""
-VARIED = {
-    "learning_rate": "learning rate",
-    "width": "width",
-    "depth": "depth",
-    "batch_size": "batch size",
-    "text": "reader of texts",
-}
 LOSSES = {
     "classification": "Log loss, nats",
     "multilabel": "Log loss, nats, mean over the labels",
@@ -199,7 +194,9 @@ def _page(
         ledger=_ledger(results),
         curves=_curves(results),
         distilled=results.records["distill"].enabled,
-        trials=_trials(results),
+        trials=report_search.drawn(
+            results.trials, results.objective, results.records["search"].summary
+        ),
         figures=holdout.figures(metrics["chosen"], metrics["baseline"], details),
         recalls=holdout.recalls(metrics, details),
         threshold=holdout.threshold(details),
@@ -407,53 +404,6 @@ def _panels(results: _Results, title: str, validation: str, train: str) -> list[
     return panels
 
 
-def _trials(results: _Results) -> dict[str, Any] | None:
-    """The search as panels, one for each value that was varied; None where it is off."""
-    done = [trial for trial in results.trials if trial["score"] is not None]
-    if not done:
-        return None
-    reading = results.objective
-    best = best_trial(done, reading.sign)
-    lost = [trial for trial in results.trials if trial["score"] is None]
-    y = _trials_scale(done, best, reading)
-    panels = []
-    for name, title in VARIED.items():
-        tried = sorted({trial[name] for trial in results.trials})
-        if len(tried) < 2:
-            continue
-        log = name == "learning_rate"
-        x = plots.logarithmic_axis(tried[0], tried[-1]) if log else plots.category_axis(tried)
-        places = {value: value if log else float(at) for at, value in enumerate(tried)}
-        panel = plots.trials_panel(
-            [(places[trial[name]], plots.held(y, trial["score"])) for trial in done],
-            (places[best[name]], best["score"]),
-            [places[trial[name]] for trial in lost],
-            x,
-            y,
-            reading.sign,
-            title,
-            f"{capital(reading.title)} on validation of {len(done)} trials by {title}; "
-            f"the best has {_setting(best[name])} and {tidy(reading.text(best['score']))}",
-        )
-        panels.append(panel)
-    return {
-        "panels": panels,
-        "best": best["trial"],
-        "score": tidy(reading.text(best["score"])),
-        "done": len(done),
-        "lost": len(lost),
-    }
-
-
-def _trials_scale(
-    done: Sequence[Mapping[str, Any]], best: Mapping[str, Any], reading: Reading
-) -> plots.Axis:
-    """Over all trials but those that are much worse than most."""
-    every = [(trial["score"], trial["score"]) for trial in done]
-    held = [low for low, _ in near(every, best["score"], every)]
-    return axis(reading, min(held), max(held))
-
-
 def _settings(records: Mapping[str, Record]) -> dict[str, Any]:
     """The settings of every candidate that ran, one row a setting."""
     ran = {name: record for name, record in records.items() if record.enabled}
@@ -461,18 +411,11 @@ def _settings(records: Mapping[str, Record]) -> dict[str, Any]:
     return {
         "names": list(ran),
         "rows": [
-            (key, [_setting(record.settings.get(key, "")) for record in ran.values()])
-            for key in keys
+            (key, [shown(record.settings.get(key, "")) for record in ran.values()]) for key in keys
         ],
         "summaries": {name: record.summary for name, record in records.items()},
         "seeds": [", ".join(map(str, record.seeds)) for record in ran.values()],
     }
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _mappings(table: Csv) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ def advise(evidence: Evidence) -> list[Advice]:
         _edges,
         _readers,
         _diverged,
+        _failed,
         _fit,
         _unproven,
         _optimism,
@@ -146,15 +147,16 @@ def _uneven(seen: Evidence) -> tuple[str, str] | None:
 
 
 def _edges(seen: Evidence) -> Iterator[Advice]:
-    """Texts have no edges: what reads them has no order."""
+    """Of settings that are numbers: the others have no edges, since they have no order."""
     done = [trial for trial in seen.trials if trial["score"] is not None]
     if not done:
         return
     best = best_trial(done, seen.objective.sign)
     directions, reasons = [], []
-    for name, floor in (("learning_rate", 0), ("width", 1), ("depth", 1), ("batch_size", 1)):
-        tried = sorted({trial[name] for trial in seen.trials})
+    for name in names(seen.trials):
+        tried = sorted({trial[name] for trial in seen.trials if is_number(trial[name])})
         value, words = best[name], name.replace("_", " ")
+        floor = 1 if isinstance(value, int) else 0
         if len(tried) < 2 or value == floor or value not in (tried[0], tried[-1]):
             continue
         end = "lower" if value == tried[0] else "higher"
@@ -169,11 +171,11 @@ def _edges(seen: Evidence) -> Iterator[Advice]:
 
 
 def _readers(seen: Evidence) -> Iterator[Advice]:
-    tried = {trial["text"] for trial in seen.trials}
+    tried = {trial["text"] for trial in seen.trials if "text" in trial} - {None}
     others = [reader for reader in get_args(Text) if reader not in tried]
     if seen.reads_texts and tried and others:
         yield Advice(
-            f"Let the search try what else reads texts: {', '.join(others)} (search.text).",
+            f"Let the search try what else reads texts: {', '.join(others)} (search.space.text).",
             f"Its {len(seen.trials)} trials read them with {', '.join(sorted(tried))} alone.",
         )
 
@@ -181,10 +183,24 @@ def _readers(seen: Evidence) -> Iterator[Advice]:
 def _diverged(seen: Evidence) -> Iterator[Advice]:
     lost = [trial for trial in seen.trials if trial["status"] == "diverged"]
     if lost:
-        rates = ", ".join(f"{trial['learning_rate']:.2g}" for trial in lost)
+        rates = ", ".join(
+            f"{trial['learning_rate']:.2g}" for trial in lost if trial.get("learning_rate")
+        )
         yield Advice(
             "Lower the highest learning rate of the search.",
-            f"{len(lost)} of {len(seen.trials)} trials diverged, at {rates}.",
+            f"{len(lost)} of {len(seen.trials)} trials diverged"
+            + (f", at {rates}." if rates else "."),
+        )
+
+
+def _failed(seen: Evidence) -> Iterator[Advice]:
+    lost = [trial for trial in seen.trials if trial["status"] in ("failed", "memory")]
+    if lost:
+        first = lost[0]
+        yield Advice(
+            "Leave out of the search what cannot be trained.",
+            f"{len(lost)} of {len(seen.trials)} trials ended with an error, trial "
+            f"{first['trial']} with: {first['reason']}",
         )
 
 
@@ -281,6 +297,17 @@ def _off(seen: Evidence) -> Iterator[Advice]:
             f"Switch on {', '.join(names)}.",
             "Off in params.yaml, so nothing is known of what would be gained.",
         )
+
+
+def names(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that stand in the trials' columns, between the number and the score."""
+    columns = list(trials[0]) if trials else []
+    return columns[1 : columns.index("score")] if columns else []
+
+
+def is_number(value: object) -> bool:
+    """Whether it is one, which True is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def best_trial(done: Sequence[Mapping[str, Any]], sign: int) -> Mapping[str, Any]:

@@ -20,6 +20,8 @@ DIVERGED = 12
 SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MOST_DIGITS = 6
 """Behind a tick's point."""
+LEAST = 1e-290
+"""What is nearer together is the same: below it floats lose their digits."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -139,7 +141,7 @@ def curves_panel(
 
 def trials_panel(
     tried: Sequence[Point],
-    best: Point,
+    best: Point | None,
     diverged: Sequence[float],
     x: Axis,
     y: Axis,
@@ -147,15 +149,37 @@ def trials_panel(
     name: str,
     label: str,
 ) -> Markup:
-    """One varied value of the search against the result; crosses are trials that diverged, at the
-    bottom, or at the top where `sign` is -1: lower is better."""
+    """One varied value of the search against the result; crosses are trials that came to nothing,
+    at the bottom, or at the top where `sign` is -1: lower is better. The best one may lack it."""
     parts = [_dot(point, x, y, "plain", 3.5) for point in tried if point != best]
     for value in diverged:
         at = _x(x, value)
         height = HEIGHT - BOTTOM - DIVERGED if sign > 0 else TOP + DIVERGED
         parts.append(f'<path class="cross" d="M{at - 4:.1f} {height - 4}l8 8m0-8l-8 8"/>')
-    parts.append(_dot(best, x, y, "accent", 5))
+    if best is not None:
+        parts.append(_dot(best, x, y, "accent", 5))
     return _panel(parts, x, y, name, label)
+
+
+def steps_panel(
+    points: Sequence[Point], steps: Sequence[Point], x: Axis, y: Axis, name: str, label: str
+) -> Markup:
+    """Dots, and a line that keeps the height of one of `steps` until the next."""
+    corners = [steps[0]]
+    for (_, before), (at, height) in pairwise(steps):
+        corners += [(at, before), (at, height)]
+    parts = [_path(corners, x, y, "accent")]
+    parts += [_dot(point, x, y, "plain", 3) for point in points]
+    return _panel(parts, x, y, name, label)
+
+
+def bar(share: float, label: str) -> Markup:
+    """A share from 0 to 1 as a bar, as wide as its cell."""
+    return Markup(
+        f'<svg class="whiskers" width="100%" height="14" role="img" '
+        f'aria-label="{escape(label)}: {100 * share:.0f} %">'
+        f'<rect class="bar" width="{100 * share:.1f}%" height="14"/></svg>'
+    )
 
 
 def calibration_panel(
@@ -321,8 +345,9 @@ def _percent(scale: Axis, value: float) -> str:
 
 
 def _round_values(low: float, high: float, ticks: int) -> list[float]:
-    if not high > low:
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    if not high - low > LEAST:
+        reach = 0.5 * max(abs(low), abs(high)) if max(abs(low), abs(high)) > LEAST else 0.5
+        low, high = low - reach, high + reach
     step = _round_step((high - low) / ticks)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [place * step for place in range(first, max(last, first + 1) + 1)]

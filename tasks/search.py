@@ -1,26 +1,47 @@
-"""The search: trials proposed by Keras Tuner, the best one retrained with several seeds."""
+"""The search: trials proposed by Keras Tuner, the best ones retrained with several seeds.
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+A trial's seed follows from its values. One that Hyperband promotes is trained anew for its longer
+budget, from the same seed, rather than gone on with: schedules of the learning rate depend on the
+number of epochs, and what a trial cost is then what is counted.
+"""
 
-from pydantic import Field
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
-from models import determinism, results, training
+from models import results, rounds, suited, training
 from models.candidate import Searched
-from models.settings import Changes, FitSettings, NetworkSpec, Recipe, Seed, Seeds
-from models.space import Space
+from models.rounds import ROUND, Method
+from models.settings import Changes, Recipe, Seed, Seeds
+from models.space import Dimension, Space, combinations, fitting
+from models.training import Run
 from pipeline.declaration import Cost, stage
-from pipeline.errors import FettleError
+from pipeline.errors import FettleError, InputError
 from pipeline.executor import Executor
 from pipeline.params import Section
+from tasks import search_rates, search_rounds
+from tasks.search_rounds import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models import tuning
-    from models.tuning import Values
+
+class Budget(Section):
+    """When a search ends; no round begins once any of it is spent."""
+
+    trials: int | None = Field(ge=1, le=100_000)
+    """Fits with different values; null: until grid or hyperband end by themselves."""
+    epochs: int | None = Field(ge=1)
+    """Trained in all trials together, over all folds."""
+    minutes: float | None = Field(gt=0)
+    """Of the clock, which makes two runs differ."""
 
 
 class SearchParams(Section):
@@ -28,41 +49,80 @@ class SearchParams(Section):
 
     enabled: bool
     """Whether to search at all."""
-    method: Literal["random", "bayesian"]
+    method: Method
     """How values are proposed."""
-    trials: int = Field(gt=0, le=1000)
-    """Fits with different values, one seed each."""
+    factor: int = Field(ge=2, le=10)
+    """Of hyperband: one trial in so many goes on, for so many times the epochs."""
+    budget: Budget
     space: Space
     """What is varied."""
     set: Changes
     """Other values of the recipe that differ, for trials and retrainings."""
+    validation: Literal["holdout", "folds"]
+    """What a trial is scored on: the validation part, or the mean over the folds of `split`."""
+    finder: bool
+    """Whether a range test says where learning rates are looked for; the space's own range counts
+    where it suggests nothing."""
+    share: float = Field(gt=0, le=1)
+    """Of the training examples, evenly spread, that trials see; retrainings see all."""
+    hopeless: bool
+    """Whether trials that do worse than the median of earlier ones are stopped."""
+    retrain: int = Field(ge=1, le=20)
+    """The best trials, so many, are trained again with every seed."""
     seed: Seed
     """Of the proposals."""
     seeds: Seeds
-    """One retraining of the best trial for each."""
+    """One retraining of each of the best trials for each."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.budget.trials is None and self.method in ("random", "bayesian"):
+            raise ValueError(
+                f"budget.trials must be a number: {self.method} does not end by itself, as grid "
+                "and hyperband do"
+            )
+        if self.method == "grid":
+            combinations(self.space)
+        if self.method == "hyperband" and "epochs" in self.space:
+            raise ValueError("space: hyperband itself says for how many epochs; leave them out")
+        both = [name for name in self.space if name in self.set]
+        if both:
+            raise ValueError(f"{both[0]} is both varied, in space, and set; leave one out")
+        if self.finder and search_rates.RATE not in self.space:
+            raise ValueError("finder: there is no learning_rate in space for it to look for")
+        return self
 
 
 def _cost(params: SearchParams, recipe: Recipe) -> Cost:
-    fits = (params.trials + len(params.seeds)) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.set.get("epochs", recipe.epochs))
+    if not params.enabled:
+        return Cost()
+    lengths = params.space["epochs"].values() if "epochs" in params.space else None
+    longest = max(lengths or [params.set.get("epochs", recipe.epochs)])
+    trials, epochs = rounds.expected(
+        params.method, params.space, params.budget.trials, longest, params.factor
+    )
+    if params.budget.epochs is not None:
+        # The last round may begin with one left.
+        epochs = min(epochs, params.budget.epochs + ROUND * longest)
+    again = min(params.retrain, trials) * len(params.seeds)
+    return Cost(fits=trials + again, epochs=epochs + again * longest)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A trial that was run; the fields but for `values` are columns of trials.csv."""
+def _caution(params: SearchParams) -> str | None:
+    if not params.enabled:
+        return None
+    told = []
+    if params.budget.minutes is not None:
+        told.append(
+            "search.budget.minutes ends it by the clock, so another run may try more or fewer "
+            "values and choose others"
+        )
+    if params.validation == "folds":
+        told.append("every trial is trained once for each fold; here it is counted as one fit")
+    return "; ".join(told) or None
 
-    trial: int
-    values: "Values"
-    score: float | None
-    """Of the objective."""
-    loss: float | None
-    epochs: int
-    examples: int
-    parameters: int
-    status: Literal["completed", "diverged"]
 
-
-@stage(cost=_cost)
+@stage(cost=_cost, caution=_caution)
 def search(
     out: Searched,
     development: Development,
@@ -71,127 +131,188 @@ def search(
     params: SearchParams,
     executor: Executor,
 ) -> None:
-    """Trials proposed by Keras Tuner; the best one retrained with several seeds."""
+    """Trials proposed by Keras Tuner; the best ones retrained with several seeds."""
     if not params.enabled:
         results.switched_off(out, "search")
-        out.trials.write(_table([]))
+        out.trials.write(_table([], params.space))
+        out.rates.write(search_rates.table(None))
         return
     metric = objective.metric_for(development.target())
-    trials, tried = _try(development, metric, recipe, params, executor)
-    best = _best(trials, metric)
-    found = _recipe(best.values, recipe, params)
-    runs = training.train_seeds(
-        executor, development, out.model.make(), found, params.seeds, "search"
+    fixed = recipe.changed(params.set)
+    suited.require(fixed, development.schema())
+    space = _space(development, fixed, params)
+    found = None
+    if params.finder:
+        found = search_rates.look(development, fixed, params.seed, executor)
+        space = search_rates.around(space, found)
+    out.rates.write(search_rates.table(found))
+    held = search_rounds.held_out(development, params.validation)
+    trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
+    out.trials.write(_table(trials, space))
+    finalists = [
+        _Finalist(trial, fixed.changed(trial.values), runs)
+        for trial, runs in _retrained(
+            _ranked(trials, metric)[: params.retrain], out, development, fixed, params, executor
+        )
+    ]
+    truth, weights = development.truth("validation")
+    best = _winner(
+        finalists, lambda run: metric.sign * metric.score(run.predictions, truth, weights)
     )
-    out.trials.write(_table(trials))
+    for finalist in finalists:
+        _settle(_folder(out, finalist.trial), out.model.path, won=finalist is best)
+    losers = [finalist for finalist in finalists if finalist is not best]
     results.gather(
         out,
-        runs,
+        best.runs,
         stage="search",
-        summary=f"The best of {len(trials)} {params.method} trials: width {best.values.width}, "
-        f"depth {best.values.depth}, learning rate {best.values.learning_rate:g}, batch size "
-        f"{best.values.batch_size}.",
-        settings=found.model_dump(),
+        summary=_summary(best.trial, len(trials), len(finalists), params),
+        settings=best.recipe.model_dump(),
         development=development,
-        before=tried,
+        before=[
+            *(run for trial in trials for run in trial.runs),
+            *(_as_finalist(run) for loser in losers for run in loser.runs),
+        ],
     )
 
 
-def _try(
-    development: Development,
-    metric: Measure,
-    recipe: Recipe,
-    params: SearchParams,
-    executor: Executor,
-) -> tuple[list[Trial], list[training.Run]]:
-    """All trials in the order asked, in rounds."""
-    from models import tuning
-
-    determinism.start(params.seed)
-    space = _space(development, params)
-    truth, importance = development.truth("validation")
-    trials: list[Trial] = []
-    tried: list[training.Run] = []
-    with tuning.Oracle(
-        params.method, space, params.trials, params.seed, higher=metric.sign > 0
-    ) as oracle:
-        while proposals := oracle.ask(min(tuning.ROUND, params.trials - len(trials))):
-            numbers = range(len(trials) + 1, len(trials) + len(proposals) + 1)
-            items = [
-                training.SeedRun(
-                    str(development.path),
-                    None,
-                    *_parts(_recipe(values, recipe, params)),
-                    values.seed(params.seed),
-                    f"search trial {number}",
-                )
-                for number, values in zip(numbers, proposals, strict=True)
-            ]
-            runs = executor.map(training.train, items, [item.name for item in items])
-            for number, values, run in zip(numbers, proposals, runs, strict=True):
-                score = metric.score(run.predictions, truth, importance)
-                trial = _trial(number, values, run, score)
-                oracle.tell(values, trial.score)
-                trials.append(trial)
-            tried.extend(_named(run) for run in runs)
-    return trials, tried
+def _space(development: Development, fixed: Recipe, params: SearchParams) -> dict[str, Dimension]:
+    space = fitting(params.space, development.schema(), fixed.model_dump())
+    if not space:
+        raise InputError(
+            "params.yaml: search.space: none of its settings means anything for these data: "
+            f"{', '.join(params.space)}.\nVary others, learning_rate for instance."
+        )
+    return space
 
 
-def _space(development: Development, params: SearchParams) -> "tuning.Space":
-    from models import tuning
+def _ranked(trials: Sequence[Trial], metric: Measure) -> list[Trial]:
+    """Those trained to their end, the best score first; of equal ones the lowest loss, of those the
+    first. Of several trials of the same values the one with the most epochs stands for them.
 
-    reads = any(column.type == "text" for column in development.schema().columns)
-    ends = {name: dimension.ends() for name, dimension in params.space.items()}
-    low, high = ends["learning_rate"]
-    text = ends["text"] if reads else ends["text"][:1]
-    return tuning.Space((low, high), ends["width"], ends["depth"], ends["batch_size"], text)
-
-
-def _recipe(values: "Values", recipe: Recipe, params: SearchParams) -> Recipe:
-    return recipe.changed({**params.set, **asdict(values)})
-
-
-def _parts(recipe: Recipe) -> tuple[NetworkSpec, FitSettings]:
-    return recipe.network, recipe.fit
-
-
-def _named(run: training.Run) -> training.Run:
-    """The run with its phase called "trial", so that fits.csv tells it from the retrainings."""
-    lines = tuple(tuple(replace(line, phase="trial") for line in fit) for fit in run.lines)
-    return replace(run, lines=lines)
-
-
-def _trial(number: int, values: "Values", run: training.Run, score: float) -> Trial:
-    return Trial(
-        number,
-        values,
-        None if run.diverged else float(f"{score:.7g}"),
-        None if run.diverged else float(f"{run.loss:.6g}"),
-        run.epochs,
-        run.examples,
-        run.parameters,
-        "diverged" if run.diverged else "completed",
-    )
-
-
-def _best(trials: list[Trial], metric: Measure) -> Trial:
-    """The best score; of equal ones the lowest loss, of those the first.
-
-    Raises FettleError where every trial diverged.
+    Raises FettleError where there are none.
     """
     completed = [trial for trial in trials if trial.status == "completed"]
     if not completed:
+        first = trials[0]
         raise FettleError(
-            f"search: all {len(trials)} trials diverged; lower search.learning_rate in params.yaml"
+            f"search: all {len(trials)} trials came to nothing; the first {first.status}: "
+            f"{first.reason}.\nChange search.space in params.yaml: lower learning rates where they "
+            "diverged, or leave out what fails."
         )
-    return min(completed, key=lambda trial: (-metric.sign * (trial.score or 0.0), trial.loss))
+    longest: dict[tuple[Any, ...], Trial] = {}
+    for trial in completed:
+        key = tuple(trial.values.items())
+        if key not in longest or trial.budget > longest[key].budget:
+            longest[key] = trial
+    return sorted(
+        longest.values(),
+        key=lambda trial: (-metric.sign * (trial.score or 0.0), trial.loss, trial.trial),
+    )
 
 
-def _table(trials: list[Trial]) -> "pd.DataFrame":
+@dataclass(frozen=True)
+class _Finalist:
+    """A trial that was retrained."""
+
+    trial: Trial
+    recipe: Recipe
+    runs: Sequence[Run]
+
+
+def _retrained(
+    trials: Sequence[Trial],
+    out: Searched,
+    development: Development,
+    fixed: Recipe,
+    params: SearchParams,
+    executor: Executor,
+) -> list[tuple[Trial, list[Run]]]:
+    """Every trial with every seed, all side by side."""
+    for left in sorted(out.model.path.glob("trial-*")):  # by a run that was killed
+        shutil.rmtree(left)
+    items = [
+        training.SeedRun(
+            str(development.path),
+            str(_folder(out, trial)),
+            varied.network,
+            varied.fit,
+            seed,
+            f"search trial {trial.trial} seed {seed}",
+        )
+        for trial in trials
+        for varied in [fixed.changed(trial.values)]
+        for seed in params.seeds
+    ]
+    runs = executor.map(training.train, items, [item.name for item in items])
+    each = len(params.seeds)
+    return [(trial, runs[place * each : (place + 1) * each]) for place, trial in enumerate(trials)]
+
+
+def _folder(out: Searched, trial: Trial) -> Path:
+    return out.model.path / f"trial-{trial.trial}"
+
+
+def _winner(finalists: Sequence[_Finalist], score: Callable[[Run], float]) -> _Finalist:
+    """The best mean over the seeds; of equal ones the lowest mean loss, of those the first. One
+    that diverged wins only where all did, which is then said."""
+
+    def order(finalist: _Finalist) -> tuple[Any, ...]:
+        runs = finalist.runs
+        lost = any(run.diverged for run in runs)
+        if lost:
+            return True, 0.0, 0.0
+        return False, -fmean(map(score, runs)), fmean(run.loss for run in runs)
+
+    return min(finalists, key=order)
+
+
+def _settle(folder: Path, target: Path, *, won: bool) -> None:
+    """Move a finalist's models to where they stay, or remove them."""
+    if won:
+        for model in sorted(folder.iterdir()):
+            model.replace(target / model.name)
+    shutil.rmtree(folder)
+
+
+def _as_finalist(run: Run) -> Run:
+    """The run with its phase called "finalist", so that fits.csv tells it from the winner's."""
+    lines = tuple(tuple(replace(line, phase="finalist") for line in fit) for fit in run.lines)
+    return replace(run, lines=lines)
+
+
+def _summary(best: Trial, trials: int, finalists: int, params: SearchParams) -> str:
+    values = ", ".join(
+        f"{name.replace('_', ' ')} {value:g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in best.values.items()
+    )
+    chosen = (
+        f", the best of {finalists} that were retrained with {len(params.seeds)} seeds each"
+        if finalists > 1
+        else ""
+    )
+    return f"Trial {best.trial} of {trials} by {params.method}{chosen}: {values}."
+
+
+def _table(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> "pd.DataFrame":
     import pandas as pd
 
-    varied = ["learning_rate", "width", "depth", "batch_size", "text"]
-    columns = [field.name for field in fields(Trial)]
-    columns[1:2] = varied
-    rows = [{**asdict(trial), **asdict(trial.values)} for trial in trials]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["trial", *space, "score", "spread", "loss", "epochs", "examples", "parameters"]
+    columns += ["seed", "status", "reason"]
+    rows = [
+        {
+            **trial.values,
+            **{name: getattr(trial, name) for name in ("trial", "score", "spread", "loss")},
+            "epochs": trial.epochs,
+            "examples": sum(run.examples for run in trial.runs),
+            "parameters": trial.runs[0].parameters if trial.runs else None,
+            "seed": trial.seed,
+            "status": trial.status,
+            "reason": trial.reason or None,
+        }
+        for trial in trials
+    ]
+    # As objects: a whole number stays whole beside an empty cell.
+    return pd.DataFrame(rows, columns=columns, dtype=object)

@@ -11,9 +11,19 @@ from dataset.column_facts import Facts, facts, tokens
 from dataset.tables.cells import Missing, read_cells
 from dataset.tables.read import read_table
 from dataset.tables.types import Type, types_of
-from models.presets import PRESETS, WIDE, for_numbers, preset, scaling, seconds, sized
+from models.presets import (
+    PRESETS,
+    WIDE,
+    for_numbers,
+    preset,
+    scaling,
+    seconds,
+    sized,
+    value_at,
+)
 from pipeline.errors import InputError
-from tests.conftest import SHARED
+from pipeline.params_file import read_raw
+from tests.conftest import ROOT, SHARED
 
 MISSING = Missing(("", "NA"), {})
 
@@ -239,18 +249,28 @@ def test_a_long_tail_of_positive_numbers_is_learned_by_its_logarithm() -> None:
 def test_presets_cap_and_never_raise() -> None:
     content: dict[str, Any] = {
         "run": {"workers": 2},
-        "baseline": {"epochs": 20, "seeds": [1, 2, 3], "batch_size": 32},
-        "search": {"epochs": 20, "patience": 4, "trials": 2, "batch_size": [32], "seeds": [1]},
-        "regularize": {"epochs": 40, "patience": 6},
+        "recipe": {"epochs": 20, "batch_size": 32, "patience": None},
+        "baseline": {"seeds": [1, 2, 3]},
+        "search": {"trials": 2, "set": {"patience": 4}, "seeds": [1]},
+        "regularize": {"techniques": {"early_stopping": {"epochs": 40}}},
         "finetune": {"source_epochs": 1, "frozen_epochs": 5, "epochs": 25, "patience": 5},
-        "distill": {"epochs": 60, "patience": 10, "batch_size": 32},
+        "distill": {"student": {"epochs": 60, "patience": 10}},
     }
     assert sized(PRESETS[0], 1000, content) == {}
     changes = sized(PRESETS[2], 100_000, content)
-    assert changes["baseline"] == {"epochs": 5, "seeds": [1, 2], "batch_size": 128}
-    assert "trials" not in changes["search"]
-    assert "seeds" not in changes["search"]
-    assert "source_epochs" not in changes["finetune"]
+    assert changes["recipe", "epochs"] == 5
+    assert changes["recipe", "batch_size"] == 128
+    assert changes["baseline", "seeds"] == [1, 2]
+    assert changes["regularize", "techniques", "early_stopping", "epochs"] == 8
+    # What is small already, and what someone has taken out, stays as it is.
+    for place in (
+        ("search", "trials"),
+        ("search", "seeds"),
+        ("search", "space", "batch_size", "choice"),
+        ("finetune", "source_epochs"),
+        ("regularize", "techniques", "early_stopping", "patience"),
+    ):
+        assert place not in changes
 
 
 def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_them() -> None:
@@ -261,9 +281,18 @@ def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_t
     classes, quantities = (
         for_numbers(20_000, wide=True, quantities=told) for told in (False, True)
     )
-    assert max(classes["search"]["width"]) == WIDE
-    assert "batch_norm" not in classes["regularize"]
-    assert quantities["regularize"]["batch_norm"] is False
+    assert max(classes["search", "space", "width", "choice"]) == WIDE
+    normalised = ("regularize", "techniques", "normalisation", "batch_norm")
+    assert normalised not in classes
+    assert quantities[normalised] is False
+
+
+def test_every_place_that_presets_name_is_in_the_file() -> None:
+    content = read_raw(ROOT / "params.yaml")
+    named = {place for preset in PRESETS for place in preset.caps}
+    named |= set(for_numbers(20_000, wide=True, quantities=True))
+    for place in named:
+        assert value_at(content, place) is not None, place
 
 
 def test_larger_data_get_less_training_each() -> None:

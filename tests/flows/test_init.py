@@ -439,7 +439,7 @@ def test_contradicting_wishes_and_wrong_params_are_told(alone: Path, tmp_path: P
         with pytest.raises(InputError, match=r"'bought'"):
             flows.init.init(wishes(path, **{"target": ("bought",)} | more), Path())
     PARAMS.write_text(before.replace("patience: 4", "patience: four"))
-    with pytest.raises(InputError, match=r'params\.yaml: search\.patience: "four" was given'):
+    with pytest.raises(InputError, match=r'params\.yaml: search\.set: patience: "four" was given'):
         flows.init.init(wishes(path, target=("bought",)), Path())
     assert below(alone) == ["params.yaml"]
 

@@ -20,9 +20,18 @@ from tests.pipeline.test_doors import STAGES, cached
 pytestmark = pytest.mark.doors
 
 SMALL: dict[str, dict[str, Any]] = {
-    "baseline": {"seeds": [1], "epochs": 3},
-    "search": {"seeds": [1], "epochs": 2, "trials": 2},
-    "regularize": {"seeds": [1], "epochs": 3},
+    "recipe": {"epochs": 3},
+    "baseline": {"seeds": [1]},
+    "search": {"seeds": [1], "trials": 2, "set": {"epochs": 2, "patience": 4}},
+    "regularize": {
+        "seeds": [1],
+        "techniques": {
+            "dropout": {"dropout": 0.2},
+            "weight_decay": {"l2": 0.0001},
+            "normalisation": {"batch_norm": True},
+            "early_stopping": {"epochs": 3, "patience": 6},
+        },
+    },
     "finetune": {
         "seeds": [1],
         "pictures": 300,
@@ -30,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "frozen_epochs": 1,
         "epochs": 4,
     },
-    "distill": {"seeds": [1], "epochs": 3},
+    "distill": {"seeds": [1], "student": {"width": 8, "embedding": 8, "epochs": 3, "patience": 10}},
     "evaluate": {"replicates": 200},
 }
 """The real configuration, shrunk: the same stages with as little training as they allow."""

@@ -1,12 +1,16 @@
 """What fits minimise and are scored by, against scikit-learn and closed forms."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import expit, softmax
+from scipy.special import huber as scipy_huber
 from sklearn import metrics
 
 from dataset import target
 from models import criterion, determinism
+from tests.models import small
 
 GENERATOR = np.random.default_rng(3)
 N, K = 50, 3
@@ -107,3 +111,91 @@ def test_one_certain_error_does_not_cost_everything():
 
     assert (loss, share) == (pytest.approx(-np.log(1e-7)), 0)
     assert labels == pytest.approx((-np.log(1e-7) + 0 + np.log(2)) / 3)
+
+
+def learned(task):
+    return target.learn(task, ("one", "two", "three"), TARGETS[task], "none", balanced=False)
+
+
+def minimised(task, **changes):
+    """The loss of every example under changed settings."""
+    loss = criterion.trained_by(learned(task), small.settings(**changes)).loss
+    return np.asarray(loss(CODES[task], OUTPUTS))
+
+
+def test_with_the_standard_settings_nothing_else_is_minimised():
+    for task in CODES:
+        assert criterion.trained_by(learned(task), small.SETTINGS) is criterion.of(learned(task))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_focal_and_smoothed_losses_of_classes(gamma, smoothing):
+    told = softmax(OUTPUTS.astype(float), axis=1)
+    truth = np.eye(K)[CLASSES] * (1 - smoothing) + smoothing / K
+    expected = -(truth * (1 - told) ** gamma * np.log(told)).sum(axis=1)
+    found = minimised("classification", loss="focal", focal_gamma=gamma, label_smoothing=smoothing)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_smoothed_losses_are_keras_s_own():
+    one_hot = np.eye(K, dtype=np.float32)[CLASSES]
+    np.testing.assert_allclose(
+        minimised("classification", label_smoothing=0.2),
+        keras.losses.categorical_crossentropy(
+            one_hot, OUTPUTS, from_logits=True, label_smoothing=0.2
+        ),
+        rtol=1e-4,
+    )
+    np.testing.assert_allclose(
+        minimised("multilabel", label_smoothing=0.2),
+        keras.losses.binary_crossentropy(LABELS, OUTPUTS, from_logits=True, label_smoothing=0.2),
+        rtol=1e-4,
+    )
+
+
+def test_the_focal_loss_of_labels():
+    told = expit(OUTPUTS.astype(float))
+    right = np.where(LABELS > 0.5, told, 1 - told)
+    expected = -((1 - right) ** 2 * np.log(right)).mean(axis=1)
+    found = minimised("multilabel", loss="focal", focal_gamma=2.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_hubers_loss_is_a_square_and_then_a_line():
+    found = minimised("regression", loss="huber", huber_delta=0.7)
+    expected = scipy_huber(0.7, QUANTITIES.astype(float) - OUTPUTS).mean(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_gradients_are_finite_where_a_network_is_certain():
+    sure = np.float32([[200, 0, 0], [0, 200, 0]])
+    logits = keras.Variable(sure)
+    for task, codes in (("classification", np.int32([0, 0])), ("multilabel", LABELS[:2])):
+        loss = criterion.trained_by(learned(task), small.settings(loss="focal")).loss
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(loss(codes, logits.value))
+        assert np.isfinite(tape.gradient(total, logits.value)).all()
+
+
+@pytest.mark.parametrize("task", CODES)
+def test_members_have_each_their_own_loss(task):
+    each = GENERATOR.normal(0, 2, (N, 4, K)).astype(np.float32)
+    loss = suited(task).loss
+
+    found = criterion.each_member(loss)(CODES[task], each).numpy()
+
+    own = [np.asarray(loss(CODES[task], each[:, member])) for member in range(4)]
+    np.testing.assert_allclose(found, np.mean(own, axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(
+        criterion.each_member(loss)(CODES[task], OUTPUTS), loss(CODES[task], OUTPUTS)
+    )
+
+
+def test_one_quantity_of_many_members_keeps_its_axis():
+    codes, each = QUANTITIES[:, :1], GENERATOR.normal(size=(N, 4, 1)).astype(np.float32)
+
+    found = criterion.EachMember(criterion.REGRESS.loss)(codes, each, WEIGHTS)
+
+    expected = (((each - codes[:, None]) ** 2).mean(axis=(1, 2)) * WEIGHTS).mean()
+    assert float(found) == pytest.approx(expected, rel=1e-5)

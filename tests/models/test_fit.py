@@ -177,3 +177,68 @@ def test_a_seed_fixes_everything():
     assert once.epochs == again.epochs
     assert all(map(np.array_equal, weights, second.get_weights()))
     assert once.epochs != other.epochs
+
+
+def averaged_by_hand(settings, inputs, codes):
+    """A linear network by plain gradient descent: the average of its kernel after every epoch."""
+    kernel, average, averages = np.zeros((1, 1)), None, []
+    for _ in range(settings.epochs):
+        gradient = 2 * inputs.T @ (inputs @ kernel - codes) / len(inputs)
+        kernel = kernel - settings.learning_rate * gradient
+        momentum = 0 if average is None else settings.ema
+        average = momentum * (0 if average is None else average) + (1 - momentum) * kernel
+        averages.append(average)
+    return averages
+
+
+def linear():
+    import keras
+
+    inputs = keras.Input((1,))
+    outputs = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(inputs)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_the_average_of_the_weights_is_validated_and_kept(patience):
+    determinism.start(1)
+    inputs = GENERATOR.normal(size=(50, 1)).astype(np.float32)
+    codes = 3 * inputs
+    # Best for validation is a kernel of 1, which is passed on the way to 3.
+    told = 1 * inputs if patience else codes
+    settings = small.settings(
+        optimizer="sgd", learning_rate=0.05, ema=0.8, batch_size=50, epochs=12, patience=patience
+    )
+    built = linear()
+    fitted = fit.fit(
+        built, (inputs, codes), (inputs, told), settings, 1, name="", criterion=criterion.REGRESS
+    )
+
+    averages = averaged_by_hand(settings, inputs.astype(float), codes.astype(float))
+    losses = [float(((inputs @ one - told) ** 2).mean()) for one in averages]
+    assert [epoch.val_loss for epoch in fitted.epochs] == pytest.approx(
+        losses[: len(fitted.epochs)], rel=1e-3
+    )
+    last = int(np.argmin(losses)) if patience else len(averages) - 1
+    assert built.get_weights()[0] == pytest.approx(averages[last], rel=1e-3)
+    assert len(fitted.epochs) == (last + 1 + patience if patience else settings.epochs)
+
+
+def test_the_rate_in_the_curve_is_that_of_an_epoch_s_last_step():
+    determinism.start(1)
+    settings = small.settings(schedule="staircase", decay=0.1, decay_epochs=1, learning_rate=0.01)
+    built = network.build((3,), 2, SPEC, seed=1)
+    fitted = fit.fit(built, (INPUTS, CODES), (OTHER, OTHER_CODES), settings, 1, name="")
+    assert [epoch.learning_rate for epoch in fitted.epochs] == pytest.approx([0.01, 0.001])
+
+
+def test_a_plateau_lowers_the_rate_once_nothing_improves():
+    determinism.start(1)
+    settings = small.settings(
+        schedule="plateau", decay=0.5, decay_epochs=1, learning_rate=1e-9, epochs=4, optimizer="sgd"
+    )
+    built = network.build((3,), 2, SPEC, seed=1)
+    fitted = fit.fit(built, (INPUTS, CODES), (OTHER, OTHER_CODES), settings, 1, name="")
+    rates = [epoch.learning_rate for epoch in fitted.epochs]
+    assert rates[0] == pytest.approx(1e-9)
+    assert rates[-1] < 6e-10

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from dataset.target import Target, learn
-from models import archive, count, determinism, encode, layers, network, text_layers
-from models.layout import Layout, TextLayout
+from models import archive, count, determinism, encode, fit, layers, network, text_layers
+from models.layout import Layout, NumberLayout, TextLayout
 from tests.models import small
 
 REGULARISED = small.spec(
@@ -24,6 +25,15 @@ def plain(width, depth, text="pool"):
 @pytest.fixture(autouse=True)
 def _start():
     determinism.start(1)
+
+
+KINDS = {
+    "table": ((8,), ("plain", "residual", "tabm")),
+    "numbers": ((5,), ("plain", "residual", "tabm")),
+    "pictures": ((9, 6, 3), ("plain", "residual", "resnet", "separable")),
+    "points": ((1, 1, 1), ("plain", "residual", "resnet", "separable")),
+}
+EVERY = [(kind, name) for kind, (_, architectures) in KINDS.items() for name in architectures]
 
 
 def names(model):
@@ -317,3 +327,118 @@ def test_a_saved_model_reads_raw_texts_and_times(text, tmp_path):
     assert {value.name: value.dtype for value in whole.inputs}["time"] == "float64"
     # Seconds reach the network, not only the encoder by itself.
     assert len({row.tobytes() for row in encode.run(encoder, rows)[:, 1:4]}) == 50
+
+
+def architected(kind, architecture, task, **changes):
+    shape, _ = KINDS[kind]
+    quantiles = tuple(np.linspace(-2, 2, 257).tolist())
+    layout = {
+        "table": LAYOUT,
+        "numbers": Layout(5, (), embedded=(NumberLayout(1, quantiles), NumberLayout(2, quantiles))),
+    }.get(kind, Layout(0, ()))
+    numbers = {"numbers": "piecewise"} if kind == "numbers" else {}
+    spec = small.spec(architecture=architecture, depth=3, members=3, **numbers, **changes)
+    return network.build(shape, 3, spec, 1, layout, task)
+
+
+def inputs_of(kind, count=16):
+    generator = np.random.default_rng(1)
+    if kind == "table":
+        return generator.integers(0, 2, (count, 8)).astype(np.float32)
+    return generator.normal(size=(count, *KINDS[kind][0])).astype(np.float32)
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+@pytest.mark.parametrize(("kind", "architecture"), EVERY)
+def test_every_architecture_answers_every_task(kind, architecture, task):
+    built = architected(kind, architecture, task)
+
+    assert built(inputs_of(kind)).shape == (16, 3)
+    assert built.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(("kind", "architecture"), EVERY)
+def test_every_architecture_is_regularised_and_follows_from_its_seed(kind, architecture):
+    changes = {"batch_norm": True, "dropout": 0.3, "l1": 0.001, "l2": 0.01, "activation": "silu"}
+    given, first = inputs_of(kind), architected(kind, architecture, "regression", **changes)
+    determinism.start(7)  # the seed given is the only one that matters
+    again = network.clean(architected(kind, architecture, "regression", **changes))
+
+    assert any(name.startswith("norm_") for name in names(first))
+    assert any("dropout_" in name for name in names(first))
+    assert not any(name.startswith("relu_") and name != "relu_vectors" for name in names(first))
+    assert first.losses
+    np.testing.assert_array_equal(first(given), again(given))
+    assert not np.array_equal(first(given), first(given, training=True))
+    seeds = [
+        weight.value.numpy().tobytes()
+        for weight in first.weights
+        if "seed_generator" in weight.path
+    ]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("architecture", ["residual", "tabm", "resnet", "separable"])
+def test_every_architecture_can_learn(architecture):
+    pictures = architecture in ("resnet", "separable")
+    shape = (6, 6, 1) if pictures else (4,)
+    inputs = np.random.default_rng(1).normal(size=(256, *shape)).astype(np.float32)
+    seen = inputs.reshape(256, -1)
+    codes = ((seen[:, 0] > 0) != (seen[:, 1] > 0)).astype(np.int32)
+    if pictures:
+        # A brighter half, the upper or the left.
+        inputs[codes == 0, :3] += 1
+        inputs[codes == 1, :, :3] += 1
+    spec = small.spec(architecture=architecture, width=16, depth=2, members=4)
+    built = network.build(shape, 2, spec, 1, None, "classification")
+
+    fitted = fit.fit(
+        built,
+        (inputs, codes),
+        (inputs, codes),
+        small.settings(epochs=30, learning_rate=0.01, batch_size=32),
+        1,
+        name=architecture,
+    )
+
+    assert fitted.epochs[-1].val_accuracy > 0.97
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [
+        ("relu", lambda x: np.maximum(x, 0)),
+        ("leaky_relu", lambda x: np.where(x > 0, x, 0.2 * x)),
+        ("elu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))),
+        ("gelu", lambda x: x * norm.cdf(x)),
+        ("silu", lambda x: x / (1 + np.exp(-x))),
+        ("tanh", np.tanh),
+    ],
+)
+def test_blocks_are_activated_as_the_recipe_says(activation, expected):
+    import keras
+
+    built = network.build((5,), 3, small.spec(activation=activation), 1)
+    inputs = np.random.default_rng(1).normal(0, 3, (20, 5)).astype(np.float32)
+    parts = [built.get_layer(name).output for name in ("dense_0", f"{activation}_0")]
+
+    linear, activated = keras.Model(built.input, parts)(inputs)
+
+    np.testing.assert_allclose(activated, expected(linear.numpy()), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["convolution", "transformer"])
+def test_readers_of_texts_are_activated_alike(text):
+    built = network.build((8,), 3, small.spec(activation="tanh", text=text), 1, LAYOUT)
+
+    part = "text_0_conv_3" if text == "convolution" else "text_0_wide"
+    assert built.get_layer(part).activation.__name__ == "tanh"
+
+
+def test_kernels_alone_are_penalised():
+    built = network.build((5,), 3, small.spec(l1=0.1, l2=0.01, batch_norm=True), 1)
+
+    kernels = [built.get_layer(name).kernel.numpy() for name in ("dense_0", "logits")]
+
+    expected = sum(0.1 * abs(kernel).sum() + 0.01 * (kernel**2).sum() for kernel in kernels)
+    assert float(sum(built.losses)) == pytest.approx(expected, rel=1e-5)

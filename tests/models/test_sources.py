@@ -239,6 +239,24 @@ def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
     assert [lines[0].phase for lines in run.lines] == ["frozen", "unfrozen"]
 
 
+def test_what_is_turned_is_not_turned_again(tmp_path):
+    development = small.pictures(tmp_path / "data")
+    changes = {"flip": "horizontal", "rotation": 90.0, "cutout": 0.2}
+
+    sources.pretrain(item(development, tmp_path, "rotated", **changes))
+
+    trained = archive.load(tmp_path / "source.keras")
+    names = [layer.name for layer in trained.layers]
+    assert "cutout" in names
+    assert "move" not in names
+    built = network.build((8, 8, 1), 10, small.spec(**changes), 2)
+    assert "move" in [layer.name for layer in built.layers]
+    sources.carry(trained, built)
+    np.testing.assert_array_equal(
+        built.get_layer("conv_0").get_weights()[0], trained.get_layer("conv_0").get_weights()[0]
+    )
+
+
 @pytest.mark.parametrize("text", ["pool", "convolution", "transformer"])
 def test_a_network_is_trained_on_masked_texts_times_and_numbers(text, tmp_path):
     development = small.texts(tmp_path / "data")

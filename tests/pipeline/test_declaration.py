@@ -66,7 +66,11 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
     raw = Raw(Source(Path()), Source(Path()))
     stages = YAML(typ="safe").load(render(trace(training, raw), ROOT))["stages"]
     rendered = {name: entry["params"] for name, entry in stages.items()}
-    sharing = {name for name, listed in rendered.items() if "objective" in listed}
-    assert sharing == {"search", "distill", "evaluate"}
+    sharing = {
+        shared: {name for name, listed in rendered.items() if shared in listed}
+        for shared in ("objective", "recipe")
+    }
+    assert sharing["objective"] == {"search", "distill", "evaluate"}
+    assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
     for name, listed in rendered.items():
-        assert listed == ([name, "objective"] if name in sharing else [name])
+        assert listed == [name, *(shared for shared, stages in sharing.items() if name in stages)]

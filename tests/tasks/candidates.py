@@ -292,8 +292,9 @@ def write(candidate, name, said, task, good, seeds):
 
 def write_trials(search, task, off):
     """Twelve trials, one of which diverged; what reads texts is varied as well."""
-    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "text", "score", "loss"]
-    columns += ["epochs", "examples", "parameters", "status"]
+    columns = ["trial", "learning_rate", "width", "depth", "batch_size", "text"]
+    columns += ["score", "spread", "loss"]
+    columns += ["epochs", "examples", "parameters", "seed", "status", "reason"]
     rows = []
     if "search" not in off:
         random = np.random.default_rng(5)
@@ -305,7 +306,8 @@ def write_trials(search, task, off):
             text = ("pool", "convolution", "transformer")[trial % 3]
             score = 10 * loss if task == "regression" else 0.99 - loss / 5
             shape = [trial, rate, width, depth, batch, text]
-            rows.append([*shape, round(score, 6), loss, 30, 9000, 5000, "completed"])
-        rows[3][6:8] = [None, None]
-        rows[3][-1] = "diverged"
+            ends = [30, 9000, 5000, 7, "completed", None]
+            rows.append([*shape, round(score, 6), None, loss, *ends])
+        rows[3][6:9] = [None] * 3
+        rows[3][-2:] = ["diverged", "its loss was no number any more in epoch 3"]
     search.trials.write(pd.DataFrame(rows, columns=columns))

@@ -57,6 +57,7 @@ def distilled(folder, development, first, second, metric, **changes):
         regularize=second,
         finetune=off(folder, "finetune"),
         objective=left.objective(metric),
+        recipe=small.RECIPE,
         params=params(**changes),
         executor=InSeries(),
     )
@@ -93,7 +94,7 @@ def test_the_best_candidate_teaches_and_stays_as_it_is(
 
     record = out.model.record()
     assert record.settings["teacher"] == teacher
-    assert record.fits == distill.cost(params()).fits == 1
+    assert record.fits == distill.cost({"distill": params(), "recipe": small.RECIPE}).fits == 1
     assert out.model.fits.read()["phase"].unique().tolist() == ["distil"]
     after = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
     assert before == after
@@ -117,8 +118,7 @@ def test_every_kind_of_data_is_distilled_from_the_best(tmp_path, data):
         candidate(tmp_path, development, "baseline", bad),
         candidate(tmp_path, development, "regularize", good),
         left.METRIC[data],
-        epochs=6,
-        patience=6,
+        student=SMALL["student"] | {"epochs": 6, "patience": 6},
     )
 
     assert out.model.record().settings["teacher"] == "regularize"
@@ -157,10 +157,11 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         regularize=None,
         finetune=None,
         objective=None,
+        recipe=small.RECIPE,
         params=params(enabled=False),
         executor=InSeries(),
     )
 
     assert out.model.record().enabled is False
     assert out.metrics.read() == {}
-    assert distill.cost(params(enabled=False)).fits == 0
+    assert distill.cost({"distill": params(enabled=False), "recipe": small.RECIPE}).fits == 0

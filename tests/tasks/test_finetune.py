@@ -21,9 +21,8 @@ SMALL = {
     "patience": 1,
     "seeds": [1],
 }
-NORMALISED = small.spec(
-    width=4, depth=1, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
-)
+NORMAL = {"batch_norm": True, "dropout": 0.1}
+NORMALISED = small.spec(**NORMAL)
 
 
 def params(**changes):
@@ -37,7 +36,7 @@ def tuned(folder, development, **changes):
         development=development,
         baseline=small.predecessor(folder, "baseline"),
         search=small.predecessor(folder, "search", enabled=False),
-        regularize=small.predecessor(folder, "regularize", spec=NORMALISED),
+        regularize=small.predecessor(folder, "regularize", **NORMAL),
         params=params(**changes),
         executor=InSeries(),
     )
@@ -132,7 +131,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
 
 
 def test_the_cost_counts_the_source_and_both_phases():
-    cost = finetune.cost(params(seeds=[1, 2, 3]))
+    cost = finetune.cost({"finetune": params(seeds=[1, 2, 3])})
 
     assert (cost.fits, cost.epochs) == (1 + 2 * 3, 2 + 3 * (1 + 2))
-    assert finetune.cost(params(enabled=False)).fits == 0
+    assert finetune.cost({"finetune": params(enabled=False)}).fits == 0

@@ -450,7 +450,7 @@ def test_findings_begin_with_what_was_waved_through(tmp_path, monkeypatch):
 def test_the_search_is_drawn_by_text_reader_too(tmp_path, monkeypatch):
     page = build(tmp_path, monkeypatch, **TASKS[3])
     found = section(page, "search")
-    assert "convolution pool transformer reader of texts" in found
+    assert "pool transformer reader of texts" in found
     trials = pd.read_csv(tmp_path / "in" / "search" / "trials.csv")
     best = trials.loc[trials["score"].idxmin()]
     assert f"The best, trial {best['trial']}, has on validation the root mean squared" in found
@@ -562,7 +562,7 @@ def test_advice_on_texts_names_what_was_not_tried(tmp_path, monkeypatch):
         trials = pd.read_csv(made.search.trials.path)
         made.search.trials.write(trials.assign(text="pool"))
 
-    advice = "what else reads texts: convolution, transformer (search.text)"
+    advice = "what else reads texts: convolution, transformer (search.space.text)"
     types = {"types": ("numeric", "text")}
     build_one = partial(build, monkeypatch=monkeypatch)
     assert advice in words(build_one(tmp_path / "one", change=only_pool, **types))

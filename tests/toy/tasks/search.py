@@ -1,6 +1,7 @@
 """The toy search: several pieces, one after the other or side by side."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.declaration import Cost, stage
@@ -16,17 +17,26 @@ class SearchParams(Section):
     seconds: float
 
 
-def wait(piece: tuple[int, float]) -> int:
+@dataclass(frozen=True)
+class Piece:
+    """One wait."""
+
+    place: int
+    seconds: float
+
+
+def wait(piece: Piece) -> int:
     """Take a while; tests look for the file to know that the search is under way."""
-    place, seconds = piece
+    place = piece.place
     Path(".searching").touch()
-    time.sleep(seconds)
+    time.sleep(piece.seconds)
     return place * place
 
 
 @stage(cost=lambda params: Cost(params.trials, params.trials))
 def search(out: Text, parts: Text, aim: Aim, params: SearchParams, executor: Executor) -> None:
     """The toy search: several pieces, one after the other or side by side."""
-    pieces = [(place, params.seconds) for place in range(params.trials)]
-    done = executor.map(wait, pieces, [f"trial {place}" for place, _ in pieces])
+    pieces = [Piece(place, params.seconds) for place in range(params.trials)]
+    names = [f"trial {piece.place}" for piece in pieces]
+    done = executor.map(wait, pieces, names, keep=True)
     out.write(f"{done} by {aim.word} of {parts.read()}")

@@ -1,0 +1,153 @@
+"""The learning-rate range test: which rate to begin with, or to search around.
+
+Smith, "Cyclical learning rates for training neural networks", 2017,
+https://arxiv.org/abs/1506.01186: the rate is raised exponentially from one step to the next, and
+where the loss falls fastest is where training goes best. On a copy of a network: nothing that is
+kept is trained by it. Free of Keras but for what `find` calls.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models import determinism, training
+
+if TYPE_CHECKING:
+    import keras
+
+    from models.criterion import Criterion
+    from models.training import Encoded
+
+LOWEST, HIGHEST = 1e-6, 1.0
+"""Rates that are tried."""
+STEPS = 120
+"""Steps from the lowest to the highest rate."""
+MEMORY = 0.9
+"""How much of the average so far goes into the next: about the last ten steps."""
+TOO_HIGH = 4.0
+"""The test ends where the average loss is so many times the lowest."""
+LEAST = 12
+"""Steps without which nothing can be said."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a range test saw."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    """Of the batch, before the step with the rate."""
+    averages: tuple[float, ...]
+    """Of the losses so far, see `averaged`."""
+    suggestion: float | None
+    """Two significant digits; None where no rate made the loss fall."""
+
+
+def find(item: training.SeedRun) -> Found:
+    """Piece: the range test of an untrained network on the item's training examples."""
+    data = training.encoded(item.development)
+    determinism.start(item.seed)
+    from models import criterion, network
+
+    built = network.build(
+        data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
+    )
+    return search(built, data, item, criterion.trained_by(data.target, item.settings))
+
+
+def search(
+    network: "keras.Model", data: "Encoded", item: training.SeedRun, criterion: "Criterion"
+) -> Found:
+    """The same of a given network, whose weights stay as they are."""
+    from models import fit
+    from models import network as networks
+
+    copy = networks.clean(network)
+    others = [data.train_codes]
+    if data.train_weights is not None:
+        others.append(data.train_weights / data.train_weights.mean())
+    batches, _ = fit.batches(data.train, others, item.settings.batch_size, item.seed)
+    settings = item.settings.model_copy(update={"schedule": "fixed", "warmup": 0.0, "ema": None})
+    rates = [LOWEST * (HIGHEST / LOWEST) ** (place / (STEPS - 1)) for place in range(STEPS)]
+    step, drawn = _step(copy, criterion, settings), iter(batches)
+    return range_test(rates, lambda rate: step(next(drawn), rate))
+
+
+def _step(
+    network: "keras.Model", criterion: "Criterion", settings: Any
+) -> Callable[[Sequence[Any], float], float]:
+    """One training step with a batch and a rate; gives the loss before it, penalties included."""
+    import keras
+    import tensorflow as tf
+
+    from models import criterion as criteria
+    from models import optimizer
+
+    loss = criteria.EachMember(criterion.loss)
+    built = optimizer.build(settings, 1, network.trainable_variables)
+
+    @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def trained(batch: Sequence[tf.Tensor]) -> tf.Tensor:
+        inputs, codes, *weights = batch
+        with tf.GradientTape() as tape:
+            total = loss(codes, network(inputs, training=True), *weights)
+            if network.losses:
+                total += tf.add_n(network.losses)
+        variables = network.trainable_variables
+        built.apply_gradients(zip(tape.gradient(total, variables), variables, strict=True))
+        return total
+
+    def step(batch: Sequence[Any], rate: float) -> float:
+        built.learning_rate = rate
+        return float(keras.ops.convert_to_numpy(trained(tuple(batch))))
+
+    return step
+
+
+def range_test(rates: Sequence[float], step: Callable[[float], float]) -> Found:
+    """Call `step` with one rate after the other, until the loss is no number or much too high.
+
+    `step` trains with the rate and gives the loss before it.
+    """
+    losses: list[float] = []
+    averages: list[float] = []
+    for rate in rates:
+        loss = step(rate)
+        if not math.isfinite(loss):
+            break
+        losses.append(loss)
+        averages.append(averaged(losses))
+        if averages[-1] > TOO_HIGH * min(averages) > 0:
+            break
+    tried = tuple(rates[: len(losses)])
+    return Found(tried, tuple(losses), tuple(averages), suggestion(tried, averages))
+
+
+def averaged(losses: Sequence[float]) -> float:
+    """The exponential average of all losses so far, the last counting most, without the pull
+    towards zero that it has in the beginning (Kingma and Ba, 2015, section 3)."""
+    total = 0.0
+    for loss in losses:
+        total = MEMORY * total + (1 - MEMORY) * loss
+    return total / (1 - MEMORY ** len(losses))
+
+
+def suggestion(rates: Sequence[float], averages: Sequence[float]) -> float | None:
+    """The rate where the average falls steepest over the logarithm of the rate.
+
+    Looked for in front of the lowest average, since behind it training comes apart; None where
+    the average never falls, or too few steps were made.
+    """
+    if len(averages) < LEAST:
+        return None
+    logs = [math.log10(rate) for rate in rates]
+    lowest = min(range(len(averages)), key=lambda place: averages[place])
+    slopes = {
+        place: (averages[place + 1] - averages[place - 1]) / (logs[place + 1] - logs[place - 1])
+        for place in range(1, min(lowest, len(averages) - 2) + 1)
+    }
+    if not slopes:
+        return None
+    steepest = min(slopes, key=lambda place: slopes[place])
+    return float(f"{rates[steepest]:.2g}") if slopes[steepest] < 0 else None

@@ -1,0 +1,90 @@
+"""Keras's optimizers as the settings name them, and the average of weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from models import schedule
+from models.settings import FitSettings
+
+DECAYED = ("kernel", "embeddings")
+"""Variables that weight decay is for, by name; not biases, scales and normalisations: their size
+says nothing of how complex a function is (Loshchilov and Hutter, 2019, and common practice)."""
+
+
+def build(settings: FitSettings, steps: int, variables: Sequence[Any]) -> keras.Optimizer:
+    """An optimizer for the trainable `variables`, built; `steps` an epoch.
+
+    Built at once, since variables made while the training step is traced would have it traced a
+    second time.
+    """
+    optimizer = _named(settings, schedule.learning_rate(settings, steps), _options(settings))
+    if settings.optimizer == "adamw":
+        optimizer.exclude_from_weight_decay(
+            var_list=[variable for variable in variables if variable.name not in DECAYED]
+        )
+    optimizer.build(variables)
+    return optimizer
+
+
+def _options(settings: FitSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if settings.clip != "none":
+        clips = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
+        options[clips[settings.clip]] = settings.clip_at
+    if settings.ema is not None:
+        options |= {"use_ema": True, "ema_momentum": settings.ema}
+    return options
+
+
+def _named(settings: FitSettings, rate: Any, options: dict[str, Any]) -> keras.Optimizer:
+    kinds = keras.optimizers
+    if settings.optimizer == "adam":
+        return kinds.Adam(rate, **options)
+    if settings.optimizer == "adamw":
+        return kinds.AdamW(rate, weight_decay=settings.weight_decay, **options)
+    if settings.optimizer == "rmsprop":
+        return kinds.RMSprop(rate, **options)
+    if settings.optimizer == "sgd":
+        return kinds.SGD(rate, **options)
+    nesterov = settings.optimizer == "nesterov"
+    return kinds.SGD(rate, momentum=settings.momentum, nesterov=nesterov, **options)
+
+
+class Averaged(keras.callbacks.Callback):  # type: ignore[misc]
+    """Puts the average of the weights in their place whenever an epoch ends.
+
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992. Stands
+    before all callbacks that validate or keep weights, so that both are about the average; when
+    the next epoch begins the weights are put back, and training goes on as if nothing had been.
+    Unlike Keras's own callback it leaves the average itself alone: so what Keras puts into the
+    network when a fit ends is the average after the last epoch, whichever epoch that is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Any] | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Put the weights back."""
+        if self.held is not None:
+            for variable, value in zip(self.model.trainable_variables, self.held, strict=True):
+                variable.assign(value)
+            self.held = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Put the average in their place."""
+        variables = self.model.trainable_variables
+        self.held = [keras.ops.copy(variable.value) for variable in variables]
+        averages = self.model.optimizer._model_variables_moving_average
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+
+
+def rate(optimizer: keras.Optimizer, step: int) -> float:
+    """The learning rate of a step, counted from 0; of one that callbacks change the present one."""
+    planned = optimizer._learning_rate
+    if isinstance(planned, keras.optimizers.schedules.LearningRateSchedule):
+        return float(keras.ops.convert_to_numpy(planned(step)))
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))

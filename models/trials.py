@@ -1,0 +1,120 @@
+"""Trials: networks trained to learn what values are worth. None is kept, some come to nothing."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from models import training
+from models.training import Run, SeedRun
+from pipeline.errors import EnvironmentFault, FettleError, as_fault
+
+if TYPE_CHECKING:
+    import keras
+
+    from models.fit import Fitted
+    from models.training import Encoded
+
+Status = Literal["completed", "stopped", "diverged", "failed", "memory"]
+"""Trained to its end; stopped as hopeless; its loss was no number any more; an error; it did not
+fit into memory."""
+GRACE = 0.25
+"""Share of the epochs in which no trial is stopped: losses say little then."""
+LETTERS = 200
+"""Of a reason, at the most."""
+
+
+@dataclass(frozen=True)
+class Attempt(SeedRun):
+    """A trial, or one fold of it; its model is not kept."""
+
+    fold: int | None
+    """Which of `Development.folds`; None: train and validation as they are."""
+    share: float
+    """Of the training examples."""
+    stops: tuple[float, ...]
+    """By epoch, see `thresholds`; none: it is not stopped."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an attempt."""
+
+    status: Status
+    reason: str
+    """Why it came to nothing; else empty."""
+    run: Run | None
+    """None where there was an error."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether another time it would come to the same; memory may suffice then."""
+        return self.status != "memory"
+
+
+def attempt(item: Attempt) -> Outcome:
+    """Piece: one network from scratch, whatever becomes of it.
+
+    Raises EnvironmentFault, such as that the disk is full: that says nothing of the trial.
+    """
+    stopped = False
+
+    def fit(network: "keras.Model", data: "Encoded") -> "Sequence[tuple[str, Fitted]]":
+        nonlocal stopped
+        fitted = training.fit_to_target(
+            network, data, item.settings, item.seed, item.name, item.stops
+        )
+        stopped = fitted.stopped
+        return [("trial", fitted)]
+
+    from models import folded
+
+    try:
+        data = folded.encoded(item.development, item.fold, item.share)
+        run = training.train_on(data, item, fit)
+    except Exception as error:
+        fault = as_fault(error)
+        if isinstance(fault, EnvironmentFault):
+            raise
+        return Outcome("memory" if _no_memory(error) else "failed", _reason(fault or error), None)
+    if run.diverged:
+        return Outcome("diverged", f"its loss was no number any more in epoch {run.epochs}", run)
+    if stopped:
+        return Outcome("stopped", f"worse than most before in epoch {run.epochs}", run)
+    return Outcome("completed", "", run)
+
+
+def _no_memory(error: BaseException | None) -> bool:
+    """Whether memory was short; Keras may have wrapped what TensorFlow said."""
+    if error is None:
+        return False
+    named = type(error).__name__ == "ResourceExhaustedError"
+    return isinstance(error, MemoryError) or named or _no_memory(error.__cause__)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, the same every time: without addresses in memory."""
+    first = next(iter(str(error).splitlines()), "")
+    told = first if isinstance(error, FettleError) else f"{type(error).__name__}: {first}"
+    return re.sub(r"0x[0-9a-f]+", "0x…", told)[:LETTERS]
+
+
+def thresholds(curves: Sequence[Sequence[float]], epochs: int) -> tuple[float, ...]:
+    """The validation loss by epoch that a trial's best one so far must not exceed.
+
+    The median stopping rule (Golovin et al., "Google Vizier: a service for black-box
+    optimization", KDD 2017): the median over earlier trials of the mean of each one's losses up to
+    that epoch. `curves`: their validation losses by epoch; one that ended sooner stays where it
+    ended. Infinite within the grace, and without curves there are none.
+    """
+    if not curves:
+        return ()
+    grace = math.ceil(GRACE * epochs)
+    return tuple(
+        math.inf
+        if epoch <= grace
+        else median(math.fsum(curve[:epoch]) / len(curve[:epoch]) for curve in curves)
+        for epoch in range(1, epochs + 1)
+    )

@@ -1,0 +1,206 @@
+"""The rounds of a search: values are asked for, tried side by side, and told what they scored."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from dataset.examples import Development, Weights
+from dataset.target import Array
+from metrics.objective import Measure
+from models import determinism, folded
+from models.rounds import ROUND
+from models.settings import Recipe
+from models.space import Dimension
+from models.training import Run
+from models.trials import Attempt, Outcome, Status, attempt, thresholds
+from pipeline.errors import InputError
+from pipeline.executor import Executor
+
+if TYPE_CHECKING:
+    from models.tuning import Proposal
+    from tasks.search import SearchParams
+
+SCORED: tuple[Status, ...] = ("completed", "stopped")
+"""What has a score."""
+_SEVEREST: tuple[Status, ...] = ("memory", "failed", "diverged", "stopped", "completed")
+"""What is said of a trial whose folds came out differently."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What values came to."""
+
+    trial: int
+    """From 1, in the order asked."""
+    values: Mapping[str, Any]
+    """Of the settings varied and active."""
+    budget: int
+    """Epochs that it was given at the most."""
+    seed: int
+    score: float | None
+    """Of the objective, the mean over folds; None where it came to nothing."""
+    spread: float | None
+    """The standard deviation between folds."""
+    loss: float | None
+    status: Status
+    reason: str
+    runs: tuple[Run, ...]
+    """One a fold; fewer where there were errors."""
+
+    @property
+    def epochs(self) -> int:
+        """Trained, over all folds."""
+        return sum(run.epochs for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Examples that trials are judged by."""
+
+    fold: int | None
+    truth: Array
+    weights: Weights
+
+    def score(self, metric: Measure, run: Run) -> float:
+        """Of a run that was validated on them; NaN where it cannot be told."""
+        return metric.score(run.predictions, self.truth, self.weights)
+
+
+def held_out(development: Development, validation: str) -> list[Held]:
+    """What every trial is validated on, one after the other: the validation part, or folds.
+
+    Raises InputError where folds are wished and there are none.
+    """
+    if validation == "holdout":
+        return [Held(None, *development.truth("validation"))]
+    folds = development.folds()
+    if not folds:
+        raise InputError(
+            "params.yaml: search.validation: folds was given, and split makes none.\n"
+            "Set split.folds to their number, 5 for instance, or search.validation to holdout."
+        )
+    truth, weights = folded.told(development)
+    return [
+        Held(place, truth[held], None if weights is None else weights[held])
+        for place, (_, held) in enumerate(folds)
+    ]
+
+
+def run(
+    development: Development,
+    space: Mapping[str, Dimension],
+    held: Sequence[Held],
+    metric: Measure,
+    recipe: Recipe,
+    params: "SearchParams",
+    executor: Executor,
+) -> list[Trial]:
+    """All trials in the order asked. `recipe` has the values of all that is not varied."""
+    from models import tuning
+
+    begun = time.monotonic()
+    determinism.start(params.seed)
+    oracle = tuning.Oracle(
+        params.method,
+        space,
+        params.seed,
+        higher=metric.sign > 0,
+        factor=params.factor,
+        epochs=recipe.epochs,
+    )
+    trials: list[Trial] = []
+    while proposals := oracle.ask(_room(trials, params, begun)):
+        curves = _curves(trials, len(held)) if params.hopeless else {}
+        attempts = [
+            _attempt(len(trials) + place, proposal, one.fold, development, recipe, params, curves)
+            for one in held  # fold by fold: a process keeps the last one that it encoded
+            for place, proposal in enumerate(proposals, 1)
+        ]
+        outcomes = executor.map(attempt, attempts, [item.name for item in attempts], keep=True)
+        for place, proposal in enumerate(proposals):
+            own = outcomes[place :: len(proposals)]
+            seed = attempts[place].seed
+            budget = attempts[place].settings.epochs
+            trial = _trial(len(trials) + 1, proposal.values, budget, seed, own, held, metric)
+            oracle.tell(proposal, trial.score)
+            trials.append(trial)
+    return trials
+
+
+def _room(trials: Sequence[Trial], params: "SearchParams", begun: float) -> int:
+    """How many trials may still be asked for at once."""
+    budget = params.budget
+    spent = sum(trial.epochs for trial in trials)
+    if budget.epochs is not None and spent >= budget.epochs:
+        return 0
+    if budget.minutes is not None and time.monotonic() - begun >= 60 * budget.minutes:
+        return 0
+    return ROUND if budget.trials is None else min(ROUND, budget.trials - len(trials))
+
+
+def _curves(trials: Sequence[Trial], folds: int) -> dict[int, list[list[float]]]:
+    """Validation losses of the trials of earlier rounds, by the fold's place.
+
+    Not of the same round: which of its trials ends first depends on the number of workers.
+    """
+    scored = [trial for trial in trials if trial.status in SCORED]
+    return {
+        place: [
+            [line.val_loss for fit in trial.runs[place].lines for line in fit] for trial in scored
+        ]
+        for place in range(folds)
+    }
+
+
+def _attempt(
+    number: int,
+    proposal: "Proposal",
+    fold: int | None,
+    development: Development,
+    recipe: Recipe,
+    params: "SearchParams",
+    curves: Mapping[int, list[list[float]]],
+) -> Attempt:
+    from models import tuning
+
+    changes = proposal.values | ({} if proposal.epochs is None else {"epochs": proposal.epochs})
+    varied = recipe.changed(changes)
+    return Attempt(
+        development=str(development.path),
+        folder=None,
+        spec=varied.network,
+        settings=varied.fit,
+        # Of the values alone: for longer it is the same network, trained from its beginning.
+        seed=tuning.seed_of(proposal.values, params.seed),
+        name=f"search trial {number}" + ("" if fold is None else f" fold {fold + 1}"),
+        fold=fold,
+        share=params.share,
+        stops=thresholds(curves.get(fold or 0, ()), varied.epochs),
+    )
+
+
+def _trial(
+    number: int,
+    values: Mapping[str, Any],
+    budget: int,
+    seed: int,
+    outcomes: Sequence[Outcome],
+    held: Sequence[Held],
+    metric: Measure,
+) -> Trial:
+    worst = min(outcomes, key=lambda outcome: _SEVEREST.index(outcome.status))
+    runs = tuple(outcome.run for outcome in outcomes if outcome.run is not None)
+    status, reason = worst.status, worst.reason
+    score = spread = loss = None
+    if status in SCORED:
+        scores = [one.score(metric, run) for one, run in zip(held, runs, strict=True)]
+        if all(map(math.isfinite, scores)):
+            score = float(f"{fmean(scores):.7g}")
+            spread = float(f"{stdev(scores):.4g}") if len(scores) > 1 else None
+            loss = float(f"{fmean(run.loss for run in runs):.6g}")
+        else:
+            status, reason = "failed", "the objective cannot be told from what it was validated on"
+    return Trial(number, values, budget, seed, score, spread, loss, status, reason, runs)
