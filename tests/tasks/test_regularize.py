@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from models import archive
 from models.candidate import Regularized
 from models.settings import Recipe
+from pipeline import pieces, snapshot
 from pipeline.executor import InSeries
 from tasks.regularize import RegularizeParams, regularize
 from tests.models import small
@@ -262,3 +263,25 @@ def test_params_are_checked(changes, message):
     with pytest.raises(ValidationError, match=message):
         params(**changes)
     assert np.isfinite(params(ablation=True, keep="earned").level)
+
+
+def test_one_technique_more_costs_its_own_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pieces, "closure", lambda module, root: ["code.py"])
+    monkeypatch.setattr(pieces, "RUNTIME", ())
+    (tmp_path / "code.py").write_text("as it is")
+    code = snapshot.Snapshot({"code.py": snapshot._content(tmp_path / "code.py")})
+    development = small.table(tmp_path / "development")
+    techniques = {"dropout": {"dropout": 0.3}}
+    recalled: list[str] = []
+
+    for more in ({}, {"decay": {"l2": 0.001}}):
+        regularized(
+            tmp_path,
+            development,
+            params=params(ablation=True, techniques={**techniques, **more}),
+            executor=pieces.Remembering(InSeries(), code, tmp_path, recalled.append),
+        )
+
+    # The first time the one technique is the full set, whose model is kept instead.
+    assert recalled == ["regularize start seed 1"]
