@@ -100,9 +100,20 @@ class Yardsticks(Folder):
 
 @dataclass(frozen=True)
 class Baseline(Candidate):
-    """A candidate, and the yardsticks beside it."""
+    """A candidate, the yardsticks beside it, and how it learns from fewer rows."""
 
     yardsticks: Yardsticks
+    learning: Csv
+    """A row for each fit on a share of the training rows, and of those on all of them, see
+    `models.shares.Learned`; only the header where no shares were wished."""
+
+
+@dataclass(frozen=True)
+class Regularized(Candidate):
+    """A candidate, and what each of its techniques was worth."""
+
+    ablation: Csv
+    """Two rows a technique, see `models.ablation.Outcome`; only the header when switched off."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataset.examples import Schema
 from dataset.target import Target, Task
 from metrics.readings import Reading
 from metrics.threshold import Decision, Tuned
+from models.ledger import Rule
 from pipeline.artifacts import Bundle, Confusion, Csv, Folder, Json, Metrics, replacing
 
 
@@ -137,6 +138,8 @@ class Details(BaseModel):
     replicates: int
     seed: int
     tolerance: float
+    rule: Rule
+    """By which a candidate was chosen."""
     validation_examples: int
     holdout_examples: int
     confusion: tuple[tuple[int, ...], ...]

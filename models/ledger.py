@@ -1,22 +1,53 @@
 """The ledger: what each step gained on validation, what it cost, and the decision.
 
-A gain is a claim to be proven. The candidates are met in story order with an incumbent: the first
-network, and from then on whichever took over last. A candidate takes over where its paired
-interval against the incumbent proves a gain of the objective, or where it is cheaper at inference
-and the interval proves that it loses no more than the tolerance. Everything else is reported and
-left out.
+The candidates are met in story order with an incumbent, whichever took over last. Which one is
+chosen is a rule of params.yaml:
+
+- smallest: a gain is a claim to be proven. A candidate takes over where its paired interval against
+  the incumbent proves a gain of the objective, or where it is cheaper at inference and the interval
+  proves that it loses no more than the tolerance.
+- limit: what may be spent is known. Of the candidates within the limits the best figure is chosen,
+  whether or not its lead is proven, and the reason says which.
+
+Everything else is reported and left out.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+from pydantic import Field
 
 from metrics.intervals import Bootstrap, Interval, Sample
 from metrics.readings import Reading
 from models.candidate import Record
+from pipeline.errors import InputError
+from pipeline.params import Section
 
+Rule = Literal["smallest", "limit"]
 Verdict = Literal["yardstick", "off", "left out", "kept", "chosen"]
+
+
+class Limits(Section):
+    """What a network may cost at the most, to be chosen by the rule limit; None: as much as it
+    likes."""
+
+    parameters: int | None = Field(gt=0)
+    multiply_adds: int | None = Field(gt=0)
+    """For one example, at inference."""
+
+    def broken(self, record: Record) -> list[str]:
+        """Which of them a candidate is beyond, in words."""
+        costs = (
+            ("parameters", record.parameters, self.parameters),
+            ("multiply-adds an example", record.multiply_adds, self.multiply_adds),
+        )
+        return [
+            f"{cost:,} {name}, where {limit:,} are the limit"
+            for name, cost, limit in costs
+            if limit is not None and cost > limit
+        ]
 
 
 @dataclass(frozen=True)
@@ -69,7 +100,8 @@ class Judge:
     objective: how it reads. trials: of how many validation examples a score is the share; None
     where it is no such share. tolerance: how much worse in the objective a cheaper candidate may
     be at the most: for figures without a unit, as shares from 0 to 1 are, so much of the figure
-    itself; for figures with one so large a part of the incumbent's value.
+    itself; for figures with one so large a part of the incumbent's value. rule: which one is
+    chosen. limits: of the rule limit.
     """
 
     bootstrap: Bootstrap
@@ -77,12 +109,14 @@ class Judge:
     loss: Reading
     trials: float | None
     tolerance: float
+    rule: Rule
+    limits: Limits
 
     def walk(self, yardsticks: Sequence[Entrant], networks: Sequence[Entrant]) -> list[Row]:
         """One row for each entrant; exactly one of the networks is chosen.
 
         yardsticks: the constant and the linear model, in this order. networks: in story order; the
-        first must have figures.
+        first must have figures. Raises InputError where no network is within the limits.
         """
         constant, linear = yardsticks
         first, *later = networks
@@ -91,54 +125,107 @@ class Judge:
             self._row(
                 linear, constant, "yardstick", "What a network must beat to be worth having."
             ),
-            self._row(first, linear, "kept", self._first(first, linear)),
         ]
-        incumbent = first
+        broken = self._broken(networks)
+        incumbent = None if first.name in broken else first
+        told = self._first(first, linear)
+        rows.append(
+            self._row(
+                first, linear, "kept" if incumbent else "left out", told + _beyond(first, broken)
+            )
+        )
         for entrant in later:
             if entrant.score is None:
                 rows.append(self._row(entrant, None, "off", "Switched off in params.yaml."))
                 continue
-            takes_over, reason = self._compare(entrant, incumbent)
+            reference = incumbent or first
+            if entrant.name in broken:
+                compared = self._verdict(entrant, reference, self._gain(entrant, reference))
+                takes_over, reason = False, compared + _beyond(entrant, broken)
+            elif incumbent is None:
+                compared = self._verdict(entrant, reference, self._gain(entrant, reference))
+                takes_over, reason = True, f"The first within the limits. {compared}"
+            elif self.rule == "limit":
+                takes_over, reason = self._better(entrant, incumbent)
+            else:
+                takes_over, reason = self._compare(entrant, incumbent)
             decision: Verdict = "kept" if takes_over else "left out"
-            rows.append(self._row(entrant, incumbent, decision, reason))
+            rows.append(self._row(entrant, reference, decision, reason))
             if takes_over:
                 incumbent = entrant
+        chosen = incumbent or first
         return [
-            Row(**{**asdict(row), "decision": "chosen"}) if row.candidate == incumbent.name else row
+            replace(row, decision="chosen", reason=f"{row.reason} {self._why()}")
+            if row.candidate == chosen.name
+            else row
             for row in rows
         ]
+
+    def _broken(self, networks: Sequence[Entrant]) -> dict[str, list[str]]:
+        """By name the networks that are beyond the limits, where these decide."""
+        if self.rule != "limit":
+            return {}
+        trained = {one.name: one.record for one in networks if one.score and one.record}
+        beyond = {name: self.limits.broken(record) for name, record in trained.items()}
+        if all(beyond.values()):
+            costs = "; ".join(
+                f"{name} has {record.parameters:,} parameters and {record.multiply_adds:,} "
+                "multiply-adds an example"
+                for name, record in trained.items()
+            )
+            asked = {name: most for name, most in self.limits.model_dump().items() if most}
+            limits = ", ".join(f"{name}: {most}" for name, most in asked.items())
+            raise InputError(
+                f"params.yaml: evaluate.limits: {limits}: no candidate is within it.\n{costs}.\n"
+                "Raise the limit, make the candidates smaller (distill.student, recipe), or let "
+                "evaluate.choice be smallest."
+            )
+        return {name: words for name, words in beyond.items() if words}
+
+    def _why(self) -> str:
+        """The rule by which the chosen one is chosen."""
+        if self.rule == "smallest":
+            return (
+                "Chosen as the smallest within the tolerance of the best "
+                "(evaluate.choice: smallest)."
+            )
+        return "Chosen as the best within the limits (evaluate.choice: limit)."
+
+    def _better(self, entrant: Entrant, incumbent: Entrant) -> tuple[bool, str]:
+        """Whether the entrant's figure is the better one, and how sure that is."""
+        gain = self._gain(entrant, incumbent)
+        equal = gain.value == 0 and _multiply_adds(entrant) < _multiply_adds(incumbent)
+        return gain.value > 0 or equal, self._verdict(entrant, incumbent, gain)
 
     def _compare(self, entrant: Entrant, incumbent: Entrant) -> tuple[bool, str]:
         """Whether the entrant takes over, and the reason."""
         gain = self._gain(entrant, incumbent)
-        cost, before = _multiply_adds(entrant), _multiply_adds(incumbent)
-        price = (
-            f"the same {cost:,} multiply-adds an example"
-            if cost == before
-            else f"{cost:,} multiply-adds an example against {before:,}"
-        )
         if gain.low > 0:
-            return True, (
-                f"Gain over {incumbent.name} proven: {self._found(entrant, incumbent)}, at {price}."
-            )
+            return True, self._verdict(entrant, incumbent, gain)
         allowed = self.objective.allowed(self.tolerance, _value(incumbent))
-        if cost < before:
+        if _multiply_adds(entrant) < _multiply_adds(incumbent):
             bearable = gain.low >= -allowed
             return bearable, (
-                f"Cheaper than {incumbent.name}, {price}, "
+                f"Cheaper than {incumbent.name}, {_price(entrant, incumbent)}, "
                 f"{'and loses at most' if bearable else 'but may lose'} "
                 f"{self.objective.amount(max(0.0, -gain.low))}{self.objective.points} of "
                 f"{self.objective.title}, where {self.objective.amount(allowed)} are allowed "
                 f"({self._span(entrant, incumbent)})."
             )
+        return False, self._verdict(entrant, incumbent, gain)
+
+    def _verdict(self, entrant: Entrant, reference: Entrant, gain: Interval) -> str:
+        """What a difference proves, in words."""
         verdict = (
-            f"Worse than {incumbent.name}"
+            f"Gain over {reference.name} proven"
+            if gain.low > 0
+            else f"Worse than {reference.name}"
             if gain.high < 0
-            else f"No gain over {incumbent.name}"
+            else f"No gain over {reference.name}"
             if gain.value <= 0
-            else f"Gain over {incumbent.name} not proven"
+            else f"Gain over {reference.name} not proven"
         )
-        return False, f"{verdict}: {self._found(entrant, incumbent)}, at {price}."
+        return f"{verdict}: {self._found(entrant, reference)}, at {_price(entrant, reference)}."
 
     def _first(self, first: Entrant, linear: Entrant) -> str:
         gain = self._gain(first, linear)
@@ -216,6 +303,19 @@ class Judge:
         difference = self._difference(entrant, reference)
         low, high = map(self.objective.difference, (difference.low, difference.high))
         return f"{100 * self.bootstrap.level:g} % interval {low} to {high}"
+
+
+def _price(entrant: Entrant, reference: Entrant) -> str:
+    cost, before = _multiply_adds(entrant), _multiply_adds(reference)
+    if cost == before:
+        return f"the same {cost:,} multiply-adds an example"
+    return f"{cost:,} multiply-adds an example against {before:,}"
+
+
+def _beyond(entrant: Entrant, broken: Mapping[str, list[str]]) -> str:
+    """A sentence on the limits that an entrant is beyond; empty where it is within."""
+    words = broken.get(entrant.name)
+    return f" Not to be chosen: {' and '.join(words)}." if words else ""
 
 
 def _multiply_adds(entrant: Entrant) -> int:

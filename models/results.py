@@ -1,7 +1,7 @@
 """From the runs of several seeds to the files of a candidate. Free of Keras."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,13 @@ def switched_off(out: Candidate, stage: str) -> None:
     )
     out.curves.write(pd.DataFrame(columns=CURVES))
     out.metrics.write({})
+
+
+def called(run: Run, phase: str) -> Run:
+    """The run with its phases called otherwise, so that fits.csv tells what led to a candidate
+    from the candidate itself."""
+    lines = tuple(tuple(replace(line, phase=phase) for line in fit) for fit in run.lines)
+    return replace(run, lines=lines)
 
 
 def gather(

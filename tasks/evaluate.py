@@ -20,7 +20,7 @@ from metrics.objective import Importance, Measure, Objective, all_figures, loss_
 from metrics.threshold import Decision, Tuned
 from models.candidate import Record, Trained, Yardsticks
 from models.evaluation import Choice, Details, Evaluation
-from models.ledger import Entrant, Judge, Row
+from models.ledger import Entrant, Judge, Limits, Row, Rule
 from pipeline.artifacts import Confusion, Csv
 from pipeline.declaration import stage
 from pipeline.errors import InputError
@@ -45,6 +45,10 @@ class EvaluateParams(Section):
     """How much worse in the objective a cheaper candidate may be at the most: so much of a figure
     without a unit (shares are from 0 to 1), so large a part of a figure with one, such as 0.01 for
     a root mean squared error 1 % higher."""
+    choice: Rule
+    """Which candidate is chosen: the smallest that is not proven to lose more than the tolerance,
+    or the best within the limits; see `models.ledger`."""
+    limits: Limits
     bins: int = Field(ge=2, le=100)
     """Bins of the expected calibration error."""
     threshold: Literal["half", "tuned"]
@@ -91,7 +95,8 @@ def evaluate(
     """Choose among the candidates on validation, then test once on the holdout.
 
     Raises InputError where the objective does not fit the task, where a part's examples cannot
-    tell it, or where a part holds a class that training never saw.
+    tell it, where no candidate is within the limits, or where a part holds a class that training
+    never saw.
     """
     candidates = {
         "baseline": baseline,
@@ -106,7 +111,7 @@ def evaluate(
     with _seen("validation", target):
         validation = _Part(*development.truth("validation"))
     loss = loss_for(target)
-    rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params.tolerance)
+    rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params)
     choice = _choice(rows)
     asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
     decided = {
@@ -176,7 +181,7 @@ def _judge(
     measure: Measure,
     loss: Measure,
     bootstrap: Bootstrap,
-    tolerance: float,
+    params: EvaluateParams,
 ) -> list[Row]:
     """The ledger's rows, from what every candidate says about the validation examples.
 
@@ -198,7 +203,16 @@ def _judge(
         return entrant(name, record, trained.predictions())
 
     trials = measure.trials(validation.truth, validation.importance)
-    return Judge(bootstrap, measure.reading, loss.reading, trials, tolerance).walk(
+    judge = Judge(
+        bootstrap,
+        measure.reading,
+        loss.reading,
+        trials,
+        params.tolerance,
+        params.choice,
+        params.limits,
+    )
+    return judge.walk(
         [entrant(name, None, values[np.newaxis]) for name, values in simple.items()],
         [network(name, trained) for name, trained in candidates.items()],
     )
@@ -371,6 +385,7 @@ def _details(
         replicates=params.replicates,
         seed=params.seed,
         tolerance=params.tolerance,
+        rule=params.choice,
         validation_examples=len(validation),
         holdout_examples=len(tests),
         confusion=particulars.confusion(chosen.sharp, truth) if classes else (),

@@ -1,15 +1,28 @@
 """Regularisation: the best settings so far, with the techniques that params.yaml lists."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dataset.examples import Development
-from models import results, training
-from models.candidate import Candidate, Trained
+from metrics.intervals import Bootstrap
+from metrics.objective import Objective
+from models import ablation, results, suited, training
+from models.ablation import Ablation, Decision, Design, Outcome, Variant
+from models.candidate import Regularized, Trained
 from models.settings import Changes, Recipe, Retraining
+from models.training import Run
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
+
+WHY: dict[Decision, str] = {
+    "earned": "gain proven",
+    "cheaper": "no loss found, and cheaper",
+    "neutral": "no gain proven",
+    "harmful": "loss proven",
+}
+"""What a decision of the ablation says, in a summary."""
 
 
 class RegularizeParams(Retraining):
@@ -18,26 +31,63 @@ class RegularizeParams(Retraining):
     techniques: Annotated[dict[str, Changes], Field(min_length=1, max_length=50)]
     """By a name of one's own the values that differ from the best settings so far; where two
     techniques name one setting, the later counts."""
+    ablation: bool
+    """Whether to train each technique alone, and all but each, and to compare."""
+    keep: Literal["all", "earned"]
+    """Which techniques the stage's network has: all, or those that the ablation speaks for."""
+    replicates: int = Field(ge=100, le=100_000)
+    """Resamplings of the ablation's bootstrap."""
+    level: float = Field(ge=0.5, lt=1)
+    """How sure its decisions are, all of them together."""
+    seed: int = Field(ge=0)
+    """Of its resamplings."""
 
-    def changes(self) -> dict[str, Any]:
-        """Those of all techniques."""
-        every: dict[str, Any] = {}
-        for changes in self.techniques.values():
-            every |= changes
-        return every
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        if self.keep == "earned" and not self.ablation:
+            raise ValueError("keep: earned needs ablation: true, which says what earned its place")
+        comparisons = 2 * len(self.techniques)
+        needed = 2 * comparisons / (1 - self.level)
+        if self.ablation and self.replicates < needed:
+            raise ValueError(
+                f"replicates: {self.replicates:,} resamplings can prove nothing among "
+                f"{comparisons} comparisons at level {self.level:g}; give at least {needed:,.0f}"
+            )
+        return self
+
+    def design(self, start: Mapping[str, Any]) -> Design:
+        """What the ablation compares, given the settings that the techniques are added to."""
+        return Design(self.techniques, start)
+
+    def apart(self, design: Design) -> list[Variant]:
+        """What is trained to be compared, beside the stage's own network."""
+        if not self.ablation:
+            return []
+        # With all techniques kept, the full set is the stage's own network.
+        return [
+            one for one in design.variants() if self.keep == "earned" or one.changes != design.all
+        ]
 
 
 def _cost(params: RegularizeParams, recipe: Recipe) -> Cost:
-    fits = len(params.seeds) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.changes().get("epochs", recipe.epochs))
+    if not params.enabled:
+        return Cost()
+    design = params.design({})
+    apart = [one.changes.get("epochs", recipe.epochs) for one in params.apart(design)]
+    own = design.all.get("epochs", recipe.epochs)
+    if params.keep == "earned":
+        own = max(recipe.epochs, *(held.get("epochs", 0) for held in params.techniques.values()))
+    seeds = len(params.seeds)
+    return Cost(fits=seeds * (len(apart) + 1), epochs=seeds * (sum(apart) + own))
 
 
 @stage(cost=_cost)
 def regularize(
-    out: Candidate,
+    out: Regularized,
     development: Development,
     baseline: Trained,
     search: Trained,
+    objective: Objective,
     recipe: Recipe,
     params: RegularizeParams,
     executor: Executor,
@@ -45,18 +95,90 @@ def regularize(
     """The best settings so far, with the techniques that params.yaml lists."""
     if not params.enabled:
         results.switched_off(out, "regularize")
+        out.ablation.write(ablation.table([]))
         return
     start = results.latest(search, baseline)
-    changed = Recipe.of(start.settings).changed(params.changes())
+    begun = Recipe.of(start.settings)
+    design = params.design(begun.model_dump())
+    apart = _train_apart(executor, development, begun, params)
+    kept = list(design.techniques)
+    outcomes: list[Outcome] = []
+    if params.keep == "earned":
+        outcomes = _compare(design, apart, development, objective, params)
+        decided = {one.technique for one in outcomes if one.decision in ablation.KEPT}
+        kept = [name for name in kept if name in decided]
+    changed = begun.changed(design.changes(kept))
     runs = training.train_seeds(
         executor, development, out.model.make(), changed, params.seeds, "regularize"
     )
-    told = ", ".join(name.replace("_", " ") for name in params.techniques)
+    if params.ablation and params.keep == "all":
+        [own] = [one.name for one in design.variants() if one.changes == design.all]
+        outcomes = _compare(design, {**apart, own: runs}, development, objective, params)
+    out.ablation.write(ablation.table(outcomes))
     results.gather(
         out,
         runs,
         stage="regularize",
-        summary=f"The settings of {start.stage} with {told}.",
+        summary=_summary(start.stage, kept, outcomes),
         settings=changed.model_dump(),
         development=development,
+        before=[results.called(run, name) for name, held in apart.items() for run in held],
+    )
+
+
+def _train_apart(
+    executor: Executor, development: Development, begun: Recipe, params: RegularizeParams
+) -> dict[str, list[Run]]:
+    """The runs of all seeds by the variant's name; no model is kept.
+
+    Raises InputError where a technique does not suit the data.
+    """
+    variants = params.apart(params.design(begun.model_dump()))
+    recipes = [begun.changed(variant.changes) for variant in variants]
+    for recipe in recipes:
+        suited.require(recipe, development.schema())
+    items = [
+        training.SeedRun(
+            str(development.path),
+            None,
+            recipe.network,
+            recipe.fit,
+            seed,
+            f"regularize {variant.name} seed {seed}",
+        )
+        for variant, recipe in zip(variants, recipes, strict=True)
+        for seed in params.seeds
+    ]
+    # Recalled by what they follow from: one technique more costs its own runs.
+    runs = executor.map(training.train, items, [item.name for item in items], keep=True)
+    seeds = len(params.seeds)
+    return {
+        variant.name: runs[at * seeds : (at + 1) * seeds] for at, variant in enumerate(variants)
+    }
+
+
+def _compare(
+    design: Design,
+    runs: Mapping[str, Sequence[Run]],
+    development: Development,
+    objective: Objective,
+    params: RegularizeParams,
+) -> list[Outcome]:
+    truth, importance = development.truth("validation")
+    bootstrap = Bootstrap(params.replicates, params.level, params.seed)
+    measure = objective.metric_for(development.target())
+    return Ablation(design, runs, measure, truth, importance, bootstrap).outcomes()
+
+
+def _summary(start: str, kept: Sequence[str], outcomes: Sequence[Outcome]) -> str:
+    """What was added to which settings, and what the ablation says of it."""
+    decisions = {one.technique: f" ({WHY[one.decision]})" for one in outcomes}
+
+    def told(names: Sequence[str]) -> str:
+        return ", ".join(name.replace("_", " ") + decisions.get(name, "") for name in names)
+
+    left = [name for name in decisions if name not in kept]
+    return (
+        f"The settings of {start} {f'with {told(kept)}' if kept else 'as they are'}"
+        f"{f'; left out: {told(left)}' if left else ''}."
     )

@@ -10,18 +10,22 @@ from markupsafe import Markup
 from pydantic import Field
 
 from metrics.readings import Reading, significant
-from models.candidate import Baseline, Candidate, Record, Searched
+from models import diagnosis
+from models.candidate import Baseline, Candidate, Record, Regularized, Searched
+from models.diagnosis import Diagnosis, Limits
 from models.evaluation import Details, Evaluation
 from models.ledger import Row
 from pipeline.artifacts import Bundle, Csv, Json, Page
 from pipeline.declaration import stage
 from pipeline.params import Section
 from pipeline.picture import draw, read
+from tasks import report_ablation as ablation
 from tasks import report_data as data
+from tasks import report_diagnosis as diagnosed
 from tasks import report_holdout as holdout
 from tasks import report_plots as plots
 from tasks import report_search
-from tasks.report_advice import Evidence, Lines, advise, best_line
+from tasks.report_advice import Evidence, advise
 from tasks.report_search import shown
 from tasks.report_text import (
     axis,
@@ -39,6 +43,8 @@ from tasks.report_text import (
     tidy,
 )
 
+Lines = Sequence[Mapping[str, Any]]
+"""Rows of a candidate's curves or fits, one mapping an epoch."""
 TEMPLATE = "report.html"
 PICTURE = Path("docs/dag.svg")
 """The DAG as rendered from the flow; DVC lets no stage depend on dvc.yaml itself."""
@@ -58,7 +64,14 @@ class ReportParams(Section):
     title: str = Field(min_length=1)
     gap: float = Field(gt=0, lt=1)
     """Training minus validation accuracy, from 0 to 1, from which overfitting is named; of
-    quantities validation minus training loss, in shares of the targets' variance."""
+    quantities validation minus training loss, in shares of the targets' variance. By as much
+    training has to lie behind another candidate's validation to be called underfit."""
+    noise: float = Field(gt=0)
+    """How far the validation loss jumps from epoch to epoch, as a share of itself, from which a
+    curve is called unstable."""
+    gain: float = Field(ge=0, lt=1)
+    """Share of its errors that twice the data must be foretold to save, for a network that overfits
+    to be said to have too little data."""
     recall: float = Field(ge=0, le=1)
     """Classes with a lower recall are named."""
     ece: float = Field(gt=0, lt=1)
@@ -81,7 +94,12 @@ class _Results:
     findings: list[Mapping[str, Any]]
     records: dict[str, Record]
     curves: dict[str, Lines]
+    fits: dict[str, Lines]
     trials: list[dict[str, Any]]
+    ablation: list[dict[str, Any]]
+    learning: list[dict[str, Any]]
+    parted: list[Mapping[str, Any]]
+    """What `split` found."""
     ledger: list[Row]
     metrics: dict[str, Any]
     details: Details
@@ -101,7 +119,7 @@ def report(
     split_findings: Json,
     baseline: Baseline,
     search: Searched,
-    regularize: Candidate,
+    regularize: Regularized,
     finetune: Candidate,
     distill: Candidate,
     evaluation: Evaluation,
@@ -115,13 +133,21 @@ def report(
         "finetune": finetune,
         "distill": distill,
     }
+    records = {name: candidate.model.record() for name, candidate in candidates.items()}
     results = _Results(
         profile=profile.read(),
         summary=split.read(),
         findings=data.findings(findings.read(), split_findings.read()),
-        records={name: candidate.model.record() for name, candidate in candidates.items()},
+        records=records,
         curves={name: _mappings(candidate.curves) for name, candidate in candidates.items()},
+        fits={
+            name: _mappings(candidate.model.fits) if records[name].enabled else []
+            for name, candidate in candidates.items()
+        },
         trials=_mappings(search.trials),
+        ablation=_mappings(regularize.ablation),
+        learning=_mappings(baseline.learning),
+        parted=split_findings.read(),
         ledger=[Row(**_whole(row)) for row in _mappings(evaluation.ledger)],
         metrics=evaluation.metrics.read(),
         details=Details.read(evaluation.details),
@@ -149,6 +175,9 @@ def _page(
     details, metrics = results.details, results.metrics
     task = details.task
     classes = task == "classification"
+    seen = _seen(results, params)
+    told = diagnosed.forecast(seen)
+    found = diagnosed.diagnoses(seen, told)
     return environment.get_template(TEMPLATE).render(
         title=params.title,
         task=task,
@@ -175,23 +204,39 @@ def _page(
         mistakes=holdout.mistakes(details) if classes else [],
         calibration=holdout.calibration(details) if classes else None,
         quantities=holdout.quantities(details) if task == "regression" else [],
-        advice=advise(_evidence(results, params)),
+        diagnosis=diagnosed.section(seen, told, found),
+        ablation=ablation.section(results.ablation, results.objective),
+        advice=advise(_evidence(results, params, found.get(details.chosen))),
         settings=_settings(results.records),
     )
 
 
-def _evidence(results: _Results, params: ReportParams) -> Evidence:
+def _seen(results: _Results, params: ReportParams) -> diagnosed.Seen:
+    return diagnosed.Seen(
+        task=results.details.task,
+        records=results.records,
+        curves=results.curves,
+        fits=results.fits,
+        learning=results.learning,
+        findings=results.parted,
+        train=results.summary["parts"]["train"],
+        validation=results.details.validation_examples,
+        level=results.details.level,
+        limits=Limits(params.gap, params.noise, params.gain),
+    )
+
+
+def _evidence(results: _Results, params: ReportParams, found: Diagnosis | None) -> Evidence:
     metrics = results.metrics
     return Evidence(
         ledger=results.ledger,
         details=results.details,
         chosen=metrics["chosen"],
         recalls=metrics["recall"]["chosen"] if "recall" in metrics else {},
-        curves=results.curves,
+        diagnosis=found,
         trials=results.trials,
         train=results.summary["parts"]["train"],
         reads_texts=data.reads_texts(results.profile),
-        gap=params.gap,
         recall=params.recall,
         ece=params.ece,
     )
@@ -340,7 +385,7 @@ def _panels(results: _Results, title: str, validation: str, train: str) -> list[
         y = share_axis(float(np.quantile(heights, 0.05)), max(heights))
     panels = []
     for name, points in lines.items():
-        best = best_line(results.curves[name])
+        best = diagnosis.best(results.curves[name])
         mark = None
         if best is not None and best[validation] is not None:
             height = float(best[validation] or 0.0)

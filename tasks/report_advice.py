@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from metrics.readings import Reading, significant
+from metrics.readings import Reading
+from models.diagnosis import Diagnosis, Verdict
 from models.evaluation import Details
 from models.ledger import Row
 from models.settings import Text
 
 Figures = Mapping[str, Mapping[str, float]]
-Lines = Sequence[Mapping[str, float | None]]
-"""A candidate's mean curves, one mapping an epoch."""
 NEARLY = 1.1
 """How many times the examples are called for at the least, where an interval just reaches zero."""
 UNEVEN = 3
@@ -23,7 +22,7 @@ UNEVEN = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules look at; `gap`, `recall` and `ece` are the limits from params.yaml."""
+    """What the rules look at; `recall` and `ece` are limits from params.yaml."""
 
     ledger: Sequence[Row]
     details: Details
@@ -31,13 +30,13 @@ class Evidence:
     """Holdout figures of the chosen model."""
     recalls: Figures
     """By class or label; of quantities there are none."""
-    curves: Mapping[str, Lines]
+    diagnosis: Diagnosis | None
+    """Of the chosen model."""
     trials: Sequence[Mapping[str, Any]]
     train: Mapping[str, int]
     """Training examples by class or label."""
     reads_texts: bool
     """Whether there are texts among the features."""
-    gap: float
     recall: float
     ece: float
 
@@ -206,50 +205,21 @@ def _failed(seen: Evidence) -> Iterator[Advice]:
 
 
 def _fit(seen: Evidence) -> Iterator[Advice]:
-    lines = seen.curves[seen.details.chosen]
-    best = best_line(lines)
-    if best is None:
+    """What ails the chosen network; see `models.diagnosis`."""
+    found = seen.diagnosis
+    if found is None or found.verdict == "good fit":
         return
-    epoch, last = best["epoch"], lines[-1]["epoch"]
-    gap = _gap(seen, best)
-    if gap is not None:
-        yield Advice(
-            "Regularise more, or get more data: the chosen network overfits.",
-            f"In epoch {epoch:g}, its best, {gap}",
-        )
-    elif epoch == last:
-        yield Advice(
-            "Train longer, or a larger network: the chosen one was still getting better.",
-            f"Its validation loss was lowest, {significant(best['val_loss'] or 0.0, 3)}, in the "
-            f"last epoch, {last:g}.",
-        )
+    what = _REMEDIES[found.verdict]
+    tried = f" Of use may be: {' '.join(found.next)}" if found.next else ""
+    yield Advice(what, f"{found.evidence}{tried}")
 
 
-def _gap(seen: Evidence, best: Mapping[str, float | None]) -> str | None:
-    """What says that training went better than validation; None where it went as well."""
-    if seen.details.task != "regression":
-        train, validation = best["accuracy"], best["val_accuracy"]
-        if train is None or validation is None or train - validation < seen.gap:
-            return None
-        things = "labels of the" if seen.details.task == "multilabel" else ""
-        return (
-            f"it is right for {100 * train:.1f} % of the {things} training examples and for "
-            f"{100 * validation:.1f} % of the {things} validation examples: a gap of "
-            f"{100 * (train - validation):.1f} percentage points, where {100 * seen.gap:g} is the "
-            "limit."
-        ).replace("  ", " ")
-    train, validation = best["loss"], best["val_loss"]
-    # A student's loss is about its teacher too.
-    if seen.details.chosen == "distill" or train is None or validation is None:
-        return None
-    if validation - train < seen.gap:
-        return None
-    return (
-        f"its squared error of the standardised target is {significant(train, 3)} on training and "
-        f"{significant(validation, 3)} on validation examples: a gap of "
-        f"{100 * (validation - train):.1f} % of the target's variance, where {100 * seen.gap:g} is "
-        "the limit."
-    )
+_REMEDIES: Mapping[Verdict, str] = {
+    "unstable": "Calm the fits of the chosen network: they are unstable.",
+    "underfit": "Train longer, or a larger network: the chosen one underfits.",
+    "too little data": "Collect more data: the chosen network has too little of it.",
+    "overfit": "Regularise more, or get more data: the chosen network overfits.",
+}
 
 
 def _unproven(seen: Evidence) -> Iterator[Advice]:
@@ -344,12 +314,6 @@ def best_trial(done: Sequence[Mapping[str, Any]], sign: int) -> Mapping[str, Any
     """The best score, the highest or with sign -1 the lowest; of equal ones that with the lowest
     loss, then the first."""
     return min(done, key=lambda trial: (-sign * trial["score"], trial["loss"]))
-
-
-def best_line(lines: Lines) -> Mapping[str, float | None] | None:
-    """The epoch with the lowest validation loss, None without epochs."""
-    known = [line for line in lines if line["val_loss"] is not None]
-    return min(known, key=lambda line: line["val_loss"] or 0.0) if known else None
 
 
 def _row(seen: Evidence, name: str) -> Row:

@@ -20,6 +20,8 @@ DIVERGED = 12
 SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MOST_DIGITS = 6
 """Behind a tick's point."""
+LEAST = 1e-290
+"""What is nearer together is the same: below it floats lose their digits."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -209,6 +211,29 @@ def calibration_panel(
     return _panel(parts, x, y, "confidence", label)
 
 
+def learning_panel(
+    seeds: Sequence[Point],
+    means: Sequence[Point],
+    curve: Sequence[Point],
+    foretold: Sequence[tuple[float, float, float, float]],
+    x: Axis,
+    y: Axis,
+    label: str,
+) -> Markup:
+    """Errors by the number of training examples: of seeds, their means, the curve through them, and
+    what it foretells, (examples, error, low, high)."""
+    parts = [_path(curve, x, y, "train")]
+    parts += [_dot(point, x, y, "plain", 2.5) for point in seeds]
+    for at, value, low, high in foretold:
+        parts.append(
+            f'<line class="doubt" x1="{_x(x, at):.1f}" x2="{_x(x, at):.1f}" '
+            f'y1="{_y(y, held(y, low)):.1f}" y2="{_y(y, held(y, high)):.1f}"/>'
+        )
+        parts.append(_dot((at, held(y, value)), x, y, "plain", 4))
+    parts += [_path(means, x, y, "accent"), *(_dot(point, x, y, "accent", 4) for point in means)]
+    return _panel(parts, x, y, "training examples", label)
+
+
 def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: str) -> Markup:
     """Predicted (upwards) against actual values; on the dotted line both are equal.
 
@@ -320,8 +345,9 @@ def _percent(scale: Axis, value: float) -> str:
 
 
 def _round_values(low: float, high: float, ticks: int) -> list[float]:
-    if not high > low:
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    if not high - low > LEAST:
+        reach = 0.5 * max(abs(low), abs(high)) if max(abs(low), abs(high)) > LEAST else 0.5
+        low, high = low - reach, high + reach
     step = _round_step((high - low) / ticks)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [place * step for place in range(first, max(last, first + 1) + 1)]

@@ -11,6 +11,7 @@ from dataset.examples import Table
 from flows import predict
 from metrics.threshold import Decision
 from models.evaluation import Choice, Chosen, Evaluation
+from models.ledger import Limits
 from pipeline.artifacts import Raw, Source
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
@@ -25,7 +26,14 @@ PICTURE = "<img src=x onerror=alert(1)>"
 FORMULA = "=cmd|' /C calc'!A0"
 CLASSES = (FORMULA, f"{MARKUP}\x1b[31m")
 CHECKS = EvaluateParams(
-    replicates=100, level=0.95, seed=1, tolerance=0.01, bins=10, threshold="half"
+    replicates=100,
+    level=0.95,
+    seed=1,
+    tolerance=0.01,
+    choice="smallest",
+    limits=Limits(parameters=None, multiply_adds=None),
+    bins=10,
+    threshold="half",
 )
 
 

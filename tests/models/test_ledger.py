@@ -4,10 +4,15 @@ import pytest
 from metrics.intervals import Bootstrap, Sample
 from metrics.readings import Reading
 from models.candidate import Record
-from models.ledger import Entrant, Judge
+from models.ledger import Entrant, Judge, Limits
+from pipeline.errors import InputError
 
 SHARE = Reading(title="accuracy", sign=1, share=True, unit="")
 PRICE = Reading(title="mean absolute error", sign=-1, share=False, unit="price")
+
+
+FREE = Limits(parameters=None, multiply_adds=None)
+CHOSEN = " Chosen as the smallest within the tolerance of the best (evaluate.choice: smallest)."
 
 
 def record(cost):
@@ -18,7 +23,7 @@ def record(cost):
         settings={},
         seeds=(1,),
         saved_seed=1,
-        parameters=1,
+        parameters=10 * cost,
         multiply_adds=cost,
         fits=1,
         epochs=1,
@@ -31,9 +36,12 @@ def entrant(name, value, cost=None, spread=0.0):
     return Entrant(name, record(cost) if cost else None, Sample(np.array(value), draws), 0.5)
 
 
-def walk(reading, values, tolerance=0.01, trials=None):
+def walk(reading, values, tolerance=0.01, trials=None, limits=None):
     """Two yardsticks and networks, each a value, a cost and half the width of its draws."""
-    judge = Judge(Bootstrap(100, 0.95, 1), reading, reading, trials, tolerance)
+    rule = "limit" if limits else "smallest"
+    judge = Judge(
+        Bootstrap(100, 0.95, 1), reading, reading, trials, tolerance, rule, limits or FREE
+    )
     constant, linear, *networks = values
     return judge.walk(
         [entrant("constant", constant), entrant("linear", linear)],
@@ -53,7 +61,7 @@ def test_lower_is_better_where_the_sign_says_so():
     assert "its gain over the linear model is proven: -1.000 price" in rows[2].reason
     assert rows[3].reason == (
         "Gain over n0 proven: -1.000 price (95 % interval -1.000 to -1.000), "
-        "at the same 10 multiply-adds an example."
+        "at the same 10 multiply-adds an example." + CHOSEN
     )
     assert rows[4].reason.startswith("Worse than n1: +0.5000 price")
     assert (rows[3].difference, rows[3].difference_low, rows[3].score) == (-1.0, -1.0, 3.0)
@@ -104,7 +112,7 @@ def test_large_and_small_units_keep_their_digits():
 
 
 def test_what_no_draw_could_measure_is_not_known():
-    judge = Judge(Bootstrap(100, 0.95, 1), SHARE, SHARE, None, 0.01)
+    judge = Judge(Bootstrap(100, 0.95, 1), SHARE, SHARE, None, 0.01, "smallest", FREE)
     lost = Entrant("n1", record(5), Sample(np.array(0.9), np.full(101, np.nan)), 0.5)
     rows = judge.walk(
         [entrant("constant", 0.5), entrant("linear", 0.6)], [entrant("n0", 0.9, 10), lost]
@@ -112,3 +120,61 @@ def test_what_no_draw_could_measure_is_not_known():
     assert rows[-1].decision == "left out"
     assert rows[-1].difference_low is None
     assert "not known to not known" in rows[-1].reason
+
+
+def limits(**changes):
+    return FREE.model_copy(update=changes)
+
+
+def test_under_a_limit_the_best_is_chosen_whether_or_not_that_is_proven():
+    # The second is better by less than its draws differ by; the smallest would be the first.
+    values = [0.5, 0.5, (0.80, 10), (0.81, 20, 0.05), (0.90, 500)]
+    rows = walk(SHARE, values, limits=limits(multiply_adds=100))
+    assert [row.decision for row in rows[2:]] == ["kept", "chosen", "left out"]
+    assert rows[3].reason == (
+        "Gain over n0 not proven: +1.00 percentage points (95 % interval -3.75 to +5.75), at 20 "
+        "multiply-adds an example against 10. Chosen as the best within the limits "
+        "(evaluate.choice: limit)."
+    )
+    assert rows[4].reason.endswith(
+        "Not to be chosen: 500 multiply-adds an example, where 100 are the limit."
+    )
+    assert rows[4].reference == "n1"
+    # Without the rule nothing of that.
+    assert [row.decision for row in walk(SHARE, values)[2:]] == ["kept", "left out", "chosen"]
+    assert walk(SHARE, values)[4].reason.endswith(CHOSEN)
+
+
+def test_the_first_network_may_be_beyond_the_limit():
+    values = [0.5, 0.5, (0.9, 50), (0.7, 40), (0.8, 10), (0.8, 5), (0.79, 1)]
+    rows = walk(SHARE, values, limits=limits(parameters=100))
+    assert [row.decision for row in rows[2:]] == [
+        "left out",
+        "left out",
+        "kept",
+        "chosen",
+        "left out",
+    ]
+    assert "Not to be chosen: 500 parameters, where 100 are the limit." in rows[2].reason
+    assert rows[4].reason.startswith("The first within the limits. Worse than n0: -10.00")
+    # As good, and cheaper.
+    assert rows[5].reason.startswith("No gain over n2: +0.00")
+
+
+def test_lower_is_better_under_a_limit_too():
+    rows = walk(PRICE, [9, 9, (5, 10), (4, 10), (4.5, 10)], limits=limits(parameters=100))
+    assert [row.decision for row in rows[2:]] == ["kept", "chosen", "left out"]
+
+
+def test_without_a_candidate_within_the_limits_it_is_said_what_they_cost():
+    both = limits(parameters=60, multiply_adds=7)
+    with pytest.raises(InputError) as raised:
+        walk(SHARE, [0.5, 0.5, (0.9, 10), (0.8, 7)], limits=both)
+    assert str(raised.value).splitlines() == [
+        "params.yaml: evaluate.limits: parameters: 60, multiply_adds: 7: no candidate is within "
+        "it.",
+        "n0 has 100 parameters and 10 multiply-adds an example; n1 has 70 parameters and 7 "
+        "multiply-adds an example.",
+        "Raise the limit, make the candidates smaller (distill.student, recipe), or let "
+        "evaluate.choice be smallest.",
+    ]

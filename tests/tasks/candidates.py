@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 
 from dataset.examples import Column, Development, Examples, Holdout, Schema
-from models.candidate import Baseline, Candidate, Record, Searched
+from models import ablation
+from models import shares as fewer
+from models.ablation import Outcome
+from models.candidate import Baseline, Candidate, Record, Regularized, Searched
+from models.shares import Learned
 
 STORY = ("baseline", "search", "regularize", "finetune", "distill")
 MULTIPLY_ADDS = {
@@ -102,7 +106,7 @@ class Made:
     holdout: Holdout
     baseline: Baseline
     search: Searched
-    regularize: Candidate
+    regularize: Regularized
     finetune: Candidate
     distill: Candidate
 
@@ -177,7 +181,8 @@ def make(
         holdout,
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
-        *(Candidate.at(root / name) for name in ("regularize", "finetune", "distill")),
+        Regularized.at(root / "regularize"),
+        *(Candidate.at(root / name) for name in ("finetune", "distill")),
     )
     called, same = constant(task, truth, names)
     linear = predictions(task, truth, names, goodness["linear"])
@@ -191,7 +196,47 @@ def make(
         if save:
             save(candidate.model.model, names)
     write_trials(made.search, task, off)
+    made.baseline.learning.write(fewer.table([]))
+    made.regularize.ablation.write(ablation.table([]))
     return made
+
+
+def write_learning(made, floor=0.01, scale=1.0, exponent=0.5, noise=0.01):
+    """Errors of three seeds on three sizes that follow a power law, nearly."""
+    random = np.random.default_rng(4)
+    made.baseline.learning.write(
+        fewer.table(
+            [
+                Learned(share, round(4000 * share), seed, 5, 0.1, round(float(error), 6))
+                for share in (0.1, 0.3, 1.0)
+                for seed in (1, 2, 3)
+                for error in [
+                    (floor + scale * (4000 * share) ** -exponent) * (1 + noise * random.normal())
+                ]
+            ]
+        )
+    )
+
+
+def write_ablation(made, name, sign=1):
+    """One technique that gains, one that does nothing and one that could not be compared."""
+
+    def row(technique, way, difference, reach, decision):
+        ends = [None] * 3 if difference is None else [sign * difference] * 3
+        if difference is not None:
+            ends = [ends[0], ends[0] - reach, ends[0] + reach]
+        why = f"Because of {technique}."
+        return Outcome(technique, way, *ends, 0.9875, decision, why, 2, 1234)
+
+    rows = [
+        row(name, "added", 0.05, 0.01, "earned"),
+        row(name, "removed", 0.03, 0.02, "earned"),
+        row("does_nothing", "added", 0.0, 0.01, "neutral"),
+        row("does_nothing", "removed", -0.002, 0.01, "neutral"),
+        row("lost", "added", None, 0, "neutral"),
+        row("lost", "removed", None, 0, "neutral"),
+    ]
+    made.regularize.ablation.write(ablation.table(rows))
 
 
 def record(name, enabled, seeds=()):
@@ -227,17 +272,21 @@ def write(candidate, name, said, task, good, seeds):
     train = 1.6 * np.exp(-epoch / 5)
     gap = 0.012 * epoch if name in ("baseline", "search") else 0.002 * epoch
     known = task != "regression"
-    candidate.curves.write(
-        pd.DataFrame(
-            {
-                "epoch": epoch,
-                "loss": train.round(6),
-                "accuracy": (1 - 0.5 * train / 1.6).round(6) if known else None,
-                "val_loss": (train + 0.08 + gap).round(6),
-                "val_accuracy": (good - 0.4 * train / 1.6).round(6) if known else None,
-            }
-        )
+    curves = pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": train.round(6),
+            "accuracy": (1 - 0.5 * train / 1.6).round(6) if known else None,
+            "val_loss": (train + 0.08 + gap).round(6),
+            "val_accuracy": (good - 0.4 * train / 1.6).round(6) if known else None,
+        }
     )
+    candidate.curves.write(curves)
+    fits = [
+        curves.assign(fit=fit, phase="train", seed=seed, learning_rate=0.001)
+        for fit, seed in enumerate(seeds, 1)
+    ]
+    candidate.model.fits.write(pd.concat(fits))
     candidate.metrics.write({"validation": {"accuracy": good, "loss": 0.2}})
 
 

@@ -21,14 +21,14 @@ from tests.models import small
 from tests.tasks import left
 
 
-def params(seeds=(1, 2)):
-    return BaselineParams.model_validate_json(json.dumps({"seeds": seeds}))
+def params(**changes):
+    return BaselineParams.model_validate_json(json.dumps({"seeds": [1, 2], "shares": []} | changes))
 
 
 class Spawned:
     """Two processes of its own, as a door supplies them."""
 
-    def map(self, function, items, names):
+    def map(self, function, items, names, **more):
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(2, mp_context=context) as pool:
             return list(pool.map(function, items))
@@ -41,15 +41,18 @@ def development(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def out(development, tmp_path_factory):
-    written = Baseline.at(tmp_path_factory.mktemp("baseline"))
-    baseline.function(out=written, development=development, params=params(), executor=InSeries())
-    return written
+    return trained(tmp_path_factory.mktemp("baseline"), development)
 
 
-def trained(folder, development, **changes):
+def trained(folder, development, *, executor=None, shares=(), seeds=(1, 2), **changes):
+    """changes: to the recipe."""
     out = Baseline.at(folder)
     baseline.function(
-        out=out, development=development, params=params(**changes), executor=InSeries()
+        out=out,
+        development=development,
+        recipe=small.RECIPE.changed(changes),
+        params=params(seeds=seeds, shares=shares),
+        executor=executor or InSeries(),
     )
     return out
 
@@ -95,7 +98,7 @@ def test_the_record_counts_what_was_done(out):
     assert record.multiply_adds == 8 * 8 * 9 * 4 + 4 * 4 * 4 * 10
     assert record.settings["width"] == 4
     assert record.settings["batch_size"] == 32
-    cost = baseline.cost(params())
+    cost = baseline.cost({"baseline": params(), "recipe": small.RECIPE})
     assert (cost.fits, cost.epochs) == (record.fits, record.epochs)
 
 
@@ -174,9 +177,7 @@ def test_class_weights_change_the_fit_and_weigh_its_validation_loss(tmp_path):
 
 @pytest.mark.doors
 def test_other_processes_give_the_same_bytes(out, development, tmp_path):
-    other = Baseline.at(tmp_path / "baseline")
-
-    baseline.function(out=other, development=development, params=params(), executor=Spawned())
+    other = trained(tmp_path / "baseline", development, executor=Spawned())
 
     assert small.contents(other.model.path.parent) == small.contents(out.model.path.parent)
 
@@ -184,7 +185,7 @@ def test_other_processes_give_the_same_bytes(out, development, tmp_path):
 class Diverging:
     """Runs in series; the fits with seed 2 diverge."""
 
-    def map(self, function, items, names):
+    def map(self, function, items, names, **more):
         results = InSeries().map(function, items, names)
         return [
             replace(result, diverged=True)
@@ -196,25 +197,50 @@ class Diverging:
 
 def test_a_fit_that_diverges_says_what_to_lower(development, tmp_path):
     with pytest.raises(FettleError, match=r"seed 2 diverged in epoch 1.*learning_rate 0\.01"):
-        baseline.function(
-            out=Baseline.at(tmp_path),
-            development=development,
-            params=params(epochs=1),
-            executor=Diverging(),
-        )
+        trained(tmp_path, development, executor=Diverging(), epochs=1)
+
+
+def test_shares_of_the_rows_tell_how_it_learns(development, tmp_path):
+    out = trained(tmp_path, development, shares=[0.2, 0.5], epochs=8, width=16, learning_rate=0.02)
+
+    left.check(out, development)
+    learning, fits = out.learning.read(), out.model.fits.read()
+    assert learning["examples"].drop_duplicates().tolist() == [24, 60, 120]
+    assert learning["seed"].tolist() == [1, 2] * 3
+    errors = learning.groupby("examples")["error"].mean()
+    assert errors[24] > errors[120] + 0.1
+    # The shares are trained for as many steps, and counted.
+    assert fits.groupby("phase")["epoch"].max().to_dict() == {
+        "20 % of the rows": 40,
+        "50 % of the rows": 16,
+        "train": 8,
+    }
+    asked = {"baseline": params(shares=[0.2, 0.5]), "recipe": small.RECIPE.changed({"epochs": 8})}
+    cost, record = baseline.cost(asked), out.model.record()
+    assert (record.fits, record.epochs) == (cost.fits, cost.epochs) == (6, 2 * (40 + 16 + 8))
+    assert record.examples == 2 * 8 * 3 * 120
+    own = fits[(fits["phase"] == "train") & (fits["seed"] == 2)]
+    row = learning[(learning["share"] == 1) & (learning["seed"] == 2)].iloc[0]
+    assert row["error"] == pytest.approx(
+        1 - own.loc[own["val_loss"].idxmin(), "val_accuracy"], abs=1e-6
+    )
+    # The network itself is what it is without.
+    alone = trained(tmp_path / "alone", development, epochs=8, width=16, learning_rate=0.02)
+    assert alone.model.model.read_bytes() == out.model.model.read_bytes()
+    assert alone.learning.read().empty
+    assert alone.learning.read().columns[0] == "share"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"width": 0},
-        {"epochs": 1.5},
         {"seeds": []},
         {"seeds": [1, 1]},
         {"seeds": [0]},
-        {"learning_rate": 0},
-        {"text": "read"},
-        {"embedding": 0},
+        {"shares": [0.3, 0.1]},
+        {"shares": [0.3, 0.3]},
+        {"shares": [1.0]},
+        {"shares": [0]},
         {"unknown": 1},
     ],
 )

@@ -10,12 +10,20 @@ from pydantic import ValidationError
 from dataset.examples import Holdout
 from metrics.objective import Objective
 from models.evaluation import Details, Evaluation
+from models.ledger import Limits
 from pipeline.errors import InputError
 from tasks.evaluate import EvaluateParams, evaluate
 from tests.tasks import candidates
 
 PARAMS = EvaluateParams(
-    replicates=400, level=0.95, seed=1, tolerance=0.01, bins=10, threshold="half"
+    replicates=400,
+    level=0.95,
+    seed=1,
+    tolerance=0.01,
+    choice="smallest",
+    limits=Limits(parameters=None, multiply_adds=None),
+    bins=10,
+    threshold="half",
 )
 ACCURACY = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)
 BETTER = {
@@ -114,6 +122,30 @@ def test_the_tolerance_decides(tmp_path, fake):
     strict = PARAMS.model_copy(update={"tolerance": 0.001})
     assert ledger(run(made, tmp_path / "out", strict)).loc["distill", "decision"] == "left out"
     assert ledger(run(made, tmp_path / "out")).loc["distill", "decision"] == "chosen"
+
+
+def test_under_a_limit_what_is_too_large_is_not_chosen(tmp_path, fake):
+    made = fake.make(tmp_path / "in", BETTER)
+    small = PARAMS.model_copy(
+        update={"choice": "limit", "limits": Limits(parameters=None, multiply_adds=10_000)}
+    )
+    out = run(made, tmp_path / "out", small)
+    rows = ledger(out)
+    assert rows["decision"].tolist()[2:] == ["kept", "left out", "left out", "left out", "chosen"]
+    assert (
+        "40,000 multiply-adds an example, where 10,000 are the limit"
+        in (rows.loc["search", "reason"])
+    )
+    assert out.chosen.choice().reason.endswith("(evaluate.choice: limit).")
+    assert Details.read(out.details).rule == "limit"
+
+    none = PARAMS.model_copy(
+        update={"choice": "limit", "limits": Limits(parameters=100, multiply_adds=None)}
+    )
+    with pytest.raises(InputError, match="no candidate is within it"):
+        run(made, tmp_path / "none", none)
+    # The holdout stayed sealed, and nothing was written.
+    assert not (tmp_path / "none").exists()
 
 
 def test_switched_off_stages_have_rows_without_figures(tmp_path, fake):
@@ -433,6 +465,9 @@ def test_params_are_strict():
         {"replicates": "1000"},
         {"more": 1},
         {"threshold": 0.4},
+        {"choice": "largest"},
+        {"limits": {"parameters": 0, "multiply_adds": None}},
+        {"limits": {"parameters": 5}},
     ):
         with pytest.raises(ValidationError):
             EvaluateParams.model_validate_json(json.dumps(given | wrong))

@@ -10,14 +10,16 @@ import pytest
 from metrics.objective import Objective
 from metrics.readings import significant
 from models.evaluation import Details, Evaluation
+from models.ledger import Limits
 from pipeline.artifacts import Json
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
 from tasks.report import Report, ReportParams, report
+from tasks.report_diagnosis import alike
 from tasks.report_holdout import _precision
 from tests.tasks import candidates
 
-PARAMS = ReportParams(title="Which is best?", gap=0.05, recall=0.9, ece=0.02)
+PARAMS = ReportParams(title="Which is best?", gap=0.05, noise=0.25, gain=0.1, recall=0.9, ece=0.02)
 ACCURACY = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)
 RMSE = ACCURACY.model_copy(update={"metric": "rmse"})
 MACRO_F1 = ACCURACY.model_copy(update={"metric": "macro_f1"})
@@ -124,6 +126,7 @@ def build(
     types=("numeric", "numeric"),
     objective=ACCURACY,
     threshold="half",
+    choice="smallest",
     tested=0.92,
     change=lambda made: None,
     **options,
@@ -140,7 +143,14 @@ def build(
     monkeypatch.setattr("tasks.evaluate._predict", made.predict(good))
     evaluation = Evaluation.at(root / "evaluate")
     checks = EvaluateParams(
-        replicates=200, level=0.95, seed=1, tolerance=0.01, bins=10, threshold=threshold
+        replicates=200,
+        level=0.95,
+        seed=1,
+        tolerance=0.01,
+        choice=choice,
+        limits=Limits(parameters=None, multiply_adds=10_000),
+        bins=10,
+        threshold=threshold,
     )
     evaluate.function(evaluation, **made.evaluate_inputs(), objective=objective, params=checks)
     profile, split = Json(root / "profile.json"), Json(root / "summary.json")
@@ -317,6 +327,17 @@ def test_figures_of_quantities_are_in_their_unit(tmp_path, monkeypatch):
     assert "Examples by part train validation holdout together examples 400 400 200 1,000" in text
 
 
+def test_the_rule_that_chose_is_said(tmp_path, monkeypatch):
+    page = build(tmp_path, monkeypatch, choice="limit")
+    assert "accuracy on validation, higher is better; the best of the candidates within" in (
+        section(page, "asked")
+    )
+    ledger = section(page, "ledger")
+    assert "it takes over where its figure is better and it is within the limits" in ledger
+    assert "Not to be chosen: 40,000 multiply-adds an example, where 10,000 are the limit" in ledger
+    assert "Chosen as the best within the limits (evaluate.choice: limit)." in ledger
+
+
 def test_the_ledger_of_quantities_is_read_downwards(tmp_path, monkeypatch):
     page = build(tmp_path, monkeypatch, **TASKS[3])
     ledger = section(page, "ledger")
@@ -466,7 +487,7 @@ def test_links_within_the_page_lead_somewhere(tmp_path, monkeypatch):
     targets = {value for name, value in reader.attributes if name == "id"}
     links = {value[1:] for name, value in reader.attributes if name == "href" and value[0] == "#"}
     assert links <= targets
-    assert len(links) == 9
+    assert len(links) == 10
 
 
 def test_headings_do_not_skip_a_level(tmp_path, monkeypatch):
@@ -506,7 +527,7 @@ def test_advice_on_quantities_is_read_downwards(tmp_path, monkeypatch):
     same = {**BETTER, "linear": 0.85, "baseline": 0.85}
     text = section(build(tmp_path / "one", monkeypatch, same, **TASKS[3]), "next")
     assert "Consider the linear model." in text
-    assert "overfits. In epoch 20, its best, its squared error of the standardised" in text
+    assert "overfits. In epoch 20, whose weights are kept, its squared error of the" in text
     assert "a gap of 12.0 % of the target's variance, where 5 is the limit" in text
     # A little better on validation than on the holdout, but within its interval.
     assert "optimistic" not in text
@@ -567,6 +588,92 @@ def test_advice_knows_its_limits(tmp_path, monkeypatch):
     assert "Look at the examples of" in text
     assert "underconfident: mean confidence" in text or "overconfident: mean confidence" in text
     assert "1 of 12 trials diverged" in text
+
+
+def test_candidates_are_diagnosed_with_what_to_try(tmp_path, monkeypatch):
+    text = section(build(tmp_path, monkeypatch), "diagnosis")
+    # Accuracies of training come close to 1, of validation to the candidate's own.
+    assert re.search(
+        r"baseline overfit ?In epoch 20, whose weights are kept, its accuracy is", text
+    )
+    assert re.search(r"distill overfit ?In epoch 20", text)
+    assert "a gap of 14.8 percentage points, where 5 is the limit" in text
+    assert "A smaller network than width 32" in text
+    assert "cannot be told: no shares of the rows were tried (baseline.shares)" in text
+    assert "What more data would gain" not in text.split("cannot be told")[-1]
+    assert "Validation stands for the training data as far as was looked" in text
+    wide = PARAMS.model_copy(update={"gap": 0.3})
+    text = section(build(tmp_path / "wide", monkeypatch, params=wide), "diagnosis")
+    assert text.count("good fit") == 5
+    off = build(tmp_path / "off", monkeypatch, off=("search", "distill"))
+    assert "distill" not in section(off, "diagnosis")
+
+
+@pytest.mark.parametrize("options", [{}, TASKS[3]])
+def test_the_learning_curve_foretells_what_more_data_gain(tmp_path, monkeypatch, options):
+    page = build(tmp_path, monkeypatch, change=candidates.write_learning, **options)
+    text = section(page, "diagnosis")
+    assert "on 400, 1,200, 4,000 training examples" in text
+    assert re.search(r"2 times as many rows 0\.\d\d \(0\.\d\d to 0\.\d\d\), 5 times", text)
+    unit = "of the target's variance less" if options else "percentage points fewer errors"
+    assert unit in text
+    assert "too little data" in text
+    panel = page.split("on validation of 9 fits by number of training examples")[1]
+    panel = panel.split("</svg>")[0]
+    # Seeds, means, two forecasts with their intervals.
+    assert panel.count("<circle") == 9 + 3 + 2
+    assert panel.count('class="doubt"') == 2
+    assert "Collect more data: the chosen network has too little of it." in section(page, "next")
+
+
+def test_the_learning_curve_says_where_it_cannot_tell(tmp_path, monkeypatch):
+    flat = partial(candidates.write_learning, floor=0.1, scale=0.0, noise=0.2)
+    text = section(build(tmp_path, monkeypatch, change=flat), "diagnosis")
+    assert "cannot be told: the error did not fall beyond what the seeds differ by" in text
+    assert "It foretells of" not in text
+
+
+def test_parts_that_differ_are_named_in_the_diagnosis():
+    def found(name, evidence):
+        return {"name": name, "severity": "warning", "evidence": evidence, "advice": ""}
+
+    drift = found("drift:age", "'age' is distributed otherwise than in train: in validation a")
+    elsewhere = found("drift:pay", "'pay' is distributed otherwise than in train: in holdout a")
+    told = found("two_samples:validation", "a small model tells rows of validation from rows of")
+    copies = found("shared_rows:validation", "4 validation rows are in train too")
+    text = alike([elsewhere, drift, told, copies])
+    assert "may not stand for the training data: drift:age, two_samples:validation (" in text
+    assert "Validation stands for" in alike([elsewhere, copies])
+
+
+@pytest.mark.parametrize("options", [{}, TASKS[3]])
+def test_the_ablation_has_a_section_where_there_was_one(tmp_path, monkeypatch, options):
+    sign = -1 if options else 1
+
+    def ablated(made):
+        candidates.write_ablation(made, HOSTILE, sign)
+
+    page = build(tmp_path, monkeypatch, change=ablated, **options)
+    text = section(page, "ablation")
+    assert 'href="#ablation"' in page
+    if options:
+        assert "on validation: added to" not in text
+        assert "Gains lie below zero" in text
+        assert "-0.05000 (-0.06000 to -0.04000) -0.03000 (-0.05000 to -0.01000)" in text
+    else:
+        assert "in the accuracy on validation, in percentage points: added to the start" in text
+        assert "+5.00 (+4.00 to +6.00) +3.00 (+1.00 to +5.00)" in text
+    assert "4 comparisons are made, so each is drawn with its 98.75 % interval" in text
+    assert "earned Because of" in text
+    assert "does nothing" in text
+    assert "2,468" in text
+    # Escaped, and shown.
+    reader = read(page)
+    assert "script" not in reader.tags
+    assert "<script>" in "".join(reader.text)
+    assert page.split('id="ablation"')[1].split("</section>")[0].count("<svg") == 2
+    without = build(tmp_path / "without", monkeypatch, **options)
+    assert "ablation" not in words(without).lower()
 
 
 def test_the_dag_is_the_rendered_one_with_costs(tmp_path, monkeypatch):
