@@ -102,10 +102,10 @@ def test_one_word_per_stage(nodes: dict[str, Node]) -> None:
     assert set(sections(list(nodes.values()))) == {*nodes, "objective", "recipe"}
 
 
-def test_the_default_run_makes_at_most_30_fits(nodes: dict[str, Node]) -> None:
+def test_the_default_run_makes_at_most_36_fits(nodes: dict[str, Node]) -> None:
     params = load(sections(list(nodes.values())), ROOT / "params.yaml")
     costs = {name: node.stage.cost(params) for name, node in nodes.items()}
-    assert 0 < sum(cost.fits for cost in costs.values()) <= 30
+    assert 0 < sum(cost.fits for cost in costs.values()) <= 36
     assert all(cost.epochs >= cost.fits for cost in costs.values())
 
 

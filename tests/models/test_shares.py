@@ -17,6 +17,8 @@ def test_shares_are_nested_and_have_every_class_as_all_rows_do(tmp_path):
         assert before <= set(chosen.tolist())
         assert (np.diff(chosen) > 0).all()
         before = set(chosen.tolist())
+        # Drawn, not the first ones of each class.
+        assert chosen.mean() == pytest.approx(119 / 2, abs=30)
         held = np.bincount(truth[chosen], minlength=10)
         assert (np.abs(held - share * np.bincount(truth)) <= 1.5).all()
 
