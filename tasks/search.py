@@ -98,7 +98,7 @@ class SearchParams(Section):
 def _cost(params: SearchParams, recipe: Recipe) -> Cost:
     if not params.enabled:
         return Cost()
-    lengths = params.space["epochs"].values() if "epochs" in params.space else None
+    lengths = params.space["epochs"].ends() if "epochs" in params.space else ()
     longest = max(lengths or [params.set.get("epochs", recipe.epochs)])
     trials, epochs = rounds.expected(
         params.method, params.space, params.budget.trials, longest, params.factor

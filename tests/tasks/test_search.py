@@ -565,6 +565,7 @@ def test_the_cost_counts_trials_and_retrainings():
     assert cost(seeds=[1, 2, 3], retrain=9).fits == 5 + 15
     assert cost(set={"epochs": 7}).epochs == 42
     assert cost(budget=budget(epochs=1)).epochs == 1 + 4 * 2 + 2
+    assert cost(space={"epochs": {"int": [2, 9], "log": True}}).epochs == 6 * 9
 
 
 def test_what_makes_runs_differ_is_in_the_plan():
