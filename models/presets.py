@@ -19,6 +19,9 @@ PIXELS = 1_900.0 * 28 * 28
 Colours hardly matter: they are in the first layer alone."""
 FIT = 3.0
 """Seconds that a fit takes besides its epochs: building and tracing the network."""
+LEARNED_FROM = 4.0
+"""Where an epoch takes more seconds, learning from shares of the rows would take as long as
+everything else: each share is trained for as many steps as all rows."""
 LARGE_BATCH = 3_000
 """From so many training rows on, batches of 32 waste time on Python rather than arithmetic."""
 
@@ -150,6 +153,9 @@ def sized(preset: Preset, rows: float, content: Mapping[str, Any]) -> dict[Place
         seeds = values.get("seeds")
         if seeds is not None and len(seeds) > preset.seeds:
             changes[section, "seeds"] = list(seeds)[: preset.seeds]
+    shares = ("baseline", "shares")
+    if preset.seconds > LEARNED_FROM and value_at(content, shares):
+        changes[shares] = []
     for place, size in _batches(rows):
         if value_at(content, place) not in (None, size):
             changes[place] = size

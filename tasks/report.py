@@ -96,6 +96,7 @@ class _Results:
     curves: dict[str, Lines]
     fits: dict[str, Lines]
     trials: list[dict[str, Any]]
+    rates: list[dict[str, Any]]
     ablation: list[dict[str, Any]]
     learning: list[dict[str, Any]]
     parted: list[Mapping[str, Any]]
@@ -145,6 +146,7 @@ def report(
             for name, candidate in candidates.items()
         },
         trials=_mappings(search.trials),
+        rates=_mappings(search.rates),
         ablation=_mappings(regularize.ablation),
         learning=_mappings(baseline.learning),
         parted=split_findings.read(),
@@ -194,6 +196,7 @@ def _page(
         ledger=_ledger(results),
         curves=_curves(results),
         distilled=results.records["distill"].enabled,
+        rates=report_search.rates(results.rates),
         trials=report_search.drawn(
             results.trials, results.objective, results.records["search"].summary
         ),

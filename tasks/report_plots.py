@@ -173,6 +173,14 @@ def steps_panel(
     return _panel(parts, x, y, name, label)
 
 
+def line_panel(
+    points: Sequence[Point], marked: Sequence[Point], x: Axis, y: Axis, name: str, label: str
+) -> Markup:
+    """One line, and dots on it."""
+    parts = [_path(points, x, y, "train"), *(_dot(point, x, y, "accent", 5) for point in marked)]
+    return _panel(parts, x, y, name, label)
+
+
 def bar(share: float, label: str) -> Markup:
     """A share from 0 to 1 as a bar, as wide as its cell."""
     return Markup(

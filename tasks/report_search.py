@@ -27,6 +27,8 @@ FEW_VALUES = 6
 """Numbers that are drawn side by side, whatever their distances, at the most."""
 WIDE = 10.0
 """How many times the lowest number the highest one is where an axis is logarithmic."""
+CUT = 1.5
+"""Of the first loss of a range test, the height up to which it is drawn."""
 TREES, REPEATS, SEED = 100, 10, 1
 
 
@@ -78,6 +80,28 @@ def drawn(trials: Sequence[Trial], reading: Reading, summary: str) -> dict[str, 
         "rough": len(done) < A_FEW * len(settings),
         "done": len(done),
     }
+
+
+def rates(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The range test of learning rates, as rates.csv has it; None where there was none.
+
+    Losses far above the first are cut off: there training had come apart.
+    """
+    if not steps:
+        return None
+    suggestion = steps[0]["suggestion"]
+    curve = [(float(step["rate"]), float(step["average"])) for step in steps]
+    low, high = min(loss for _, loss in curve), CUT * curve[0][1]
+    x = plots.logarithmic_axis(curve[0][0], curve[-1][0])
+    y = plots.plain_axis(low, max(high, low + 1e-9))
+    told = "none" if suggestion is None else f"{suggestion:g}"
+    label = f"Loss by learning rate in the range test; suggestion: {told}"
+    dots = []
+    if suggestion is not None:
+        nearest = min(curve, key=lambda point: abs(point[0] - suggestion))
+        dots = [(nearest[0], plots.held(y, nearest[1]))]
+    panel = plots.line_panel(curve, dots, x, y, "learning rate", label)
+    return {"panel": panel, "suggestion": told}
 
 
 def _lost(trials: Sequence[Trial]) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from models import shares as fewer
 from models.ablation import Outcome
 from models.candidate import Baseline, Candidate, Record, Regularized, Searched
 from models.shares import Learned
+from tasks import search_rates
 
 STORY = ("baseline", "search", "regularize", "finetune", "distill")
 MULTIPLY_ADDS = {
@@ -196,6 +197,7 @@ def make(
         if save:
             save(candidate.model.model, names)
     write_trials(made.search, task, off)
+    made.search.rates.write(search_rates.table(None))
     made.baseline.learning.write(fewer.table([]))
     made.regularize.ablation.write(ablation.table([]))
     return made

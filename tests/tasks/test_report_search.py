@@ -137,3 +137,24 @@ def test_what_came_to_nothing_is_told_with_its_reason():
 def test_a_search_that_is_off_is_not_drawn():
     assert report_search.drawn([], ACCURACY, "") is None
     assert report_search.drawn([trial(1, None, "failed", width=1)], ACCURACY, "") is None
+
+
+def test_the_range_test_is_drawn_with_what_it_suggests():
+    losses = [2.0] * 10 + list(np.linspace(2, 1, 15)) + [50.0]
+    steps = [
+        {"rate": 10 ** (place / 5 - 6), "loss": loss, "average": loss, "suggestion": 0.0004}
+        for place, loss in enumerate(losses)
+    ]
+
+    told = report_search.rates(steps)
+
+    assert told["suggestion"] == "0.0004"
+    assert told["panel"].count("<circle") == 1
+    assert "Loss by learning rate" in told["panel"]
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", told["panel"])]
+    assert min(heights) >= 0
+    assert max(heights) <= plots.HEIGHT
+    nothing = report_search.rates([step | {"suggestion": None} for step in steps])
+    assert nothing["suggestion"] == "none"
+    assert "<circle" not in nothing["panel"]
+    assert report_search.rates([]) is None
