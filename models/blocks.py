@@ -8,6 +8,11 @@ import numpy as np
 from models import activations
 from models.settings import NetworkSpec
 
+MEMORY = 0.9
+"""How much of the running mean and variance of a normalisation each step keeps. With Keras's 0.99
+they lag some hundred steps behind, which is many epochs of small data: measured on the digits, 17
+steps an epoch, a validation accuracy of 50 to 80 % where training had 97 %, until early stopping
+ended it."""
 SMALLEST = 4
 """Pictures are halved while both sides have at least this many points."""
 
@@ -69,7 +74,9 @@ def linear(
 def normalise(hidden: Any, spec: NetworkSpec, name: str) -> Any:
     """Batch normalisation, where it is wished."""
     return (
-        keras.layers.BatchNormalization(name=f"norm_{name}")(hidden) if spec.batch_norm else hidden
+        keras.layers.BatchNormalization(momentum=MEMORY, name=f"norm_{name}")(hidden)
+        if spec.batch_norm
+        else hidden
     )
 
 

@@ -242,3 +242,17 @@ def test_a_plateau_lowers_the_rate_once_nothing_improves():
     rates = [epoch.learning_rate for epoch in fitted.epochs]
     assert rates[0] == pytest.approx(1e-9)
     assert rates[-1] < 6e-10
+
+
+def test_a_normalised_network_is_as_good_at_inference_as_in_training_after_few_steps():
+    determinism.start(1)
+    inputs = 5 + 3 * GENERATOR.normal(size=(160, 3)).astype(np.float32)
+    codes = (inputs[:, 0] > 5).astype(np.int32)
+    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=8)
+    built = network.build((3,), 2, small.spec(width=16, depth=2, batch_norm=True), seed=1)
+
+    fitted = fit.fit(built, (inputs, codes), (inputs, codes), settings, 1, name="")
+
+    last = fitted.epochs[-1]
+    assert last.accuracy > 0.9
+    assert last.val_accuracy > last.accuracy - 0.05
