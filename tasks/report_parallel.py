@@ -11,6 +11,8 @@ from tasks.report_plots import Axis
 STEP, HEIGHT = 108, 250
 """Between two axes; of the drawing."""
 TOP, BOTTOM, SIDE = 30, 34, 40
+NAMES = 90
+"""Right of the last axis, for the names of its ticks."""
 ABSENT = 20
 """How far below an axis lines pass whose setting was not active."""
 LETTERS = 12
@@ -29,7 +31,7 @@ class Line:
 
 def parallel(axes: Sequence[tuple[str, Axis]], lines: Sequence[Line], label: str) -> Markup:
     """Titled axes side by side, and lines from the first to the last; later ones lie on top."""
-    width = 2 * SIDE + STEP * (len(axes) - 1)
+    width = SIDE + STEP * (len(axes) - 1) + NAMES
     parts = [_line(line, axes) for line in lines]
     for place, (title, axis) in enumerate(axes):
         parts.append(_axis(SIDE + STEP * place, title, axis))
