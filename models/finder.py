@@ -1,9 +1,9 @@
 """The learning-rate range test: which rate to begin with, or to search around.
 
 Smith, "Cyclical learning rates for training neural networks", 2017,
-https://arxiv.org/abs/1506.01186: the rate is raised exponentially from one step to the next, and
-where the loss falls fastest is where training goes best. On a copy of a network: nothing that is
-kept is trained by it. Free of Keras but for what `find` calls.
+https://arxiv.org/abs/1506.01186: the rate is raised exponentially from one step to the next, until
+training comes apart. On a copy of a network: nothing that is kept is trained by it. Free of Keras
+but for what `find` calls.
 """
 
 import math
@@ -27,6 +27,9 @@ MEMORY = 0.9
 """How much of the average so far goes into the next: about the last ten steps."""
 TOO_HIGH = 4.0
 """The test ends where the average loss is so many times the lowest."""
+SAFE = 0.1
+"""Of the rate with the lowest loss, what is suggested: at the lowest itself training is about to
+come apart."""
 LEAST = 12
 """Steps without which nothing can be said."""
 
@@ -134,20 +137,12 @@ def averaged(losses: Sequence[float]) -> float:
 
 
 def suggestion(rates: Sequence[float], averages: Sequence[float]) -> float | None:
-    """The rate where the average falls steepest over the logarithm of the rate.
+    """A tenth of the rate at which the average is lowest; None where it never falls, or too few
+    steps were made.
 
-    Looked for in front of the lowest average, since behind it training comes apart; None where
-    the average never falls, or too few steps were made.
+    Not where it falls steepest: between small batches it falls as steeply by chance.
     """
     if len(averages) < LEAST:
         return None
-    logs = [math.log10(rate) for rate in rates]
     lowest = min(range(len(averages)), key=lambda place: averages[place])
-    slopes = {
-        place: (averages[place + 1] - averages[place - 1]) / (logs[place + 1] - logs[place - 1])
-        for place in range(1, min(lowest, len(averages) - 2) + 1)
-    }
-    if not slopes:
-        return None
-    steepest = min(slopes, key=lambda place: slopes[place])
-    return float(f"{rates[steepest]:.2g}") if slopes[steepest] < 0 else None
+    return float(f"{rates[lowest] * SAFE:.2g}") if lowest else None

@@ -31,7 +31,7 @@ RATES = [finder.LOWEST * 1e6 ** (place / 119) for place in range(120)]
 def test_the_suggestion_is_below_the_rate_at_which_training_comes_apart(curvature):
     found = on_a_parabola(curvature, RATES)
     assert found.suggestion is not None
-    assert 2 / curvature / 1000 < found.suggestion < 2 / curvature
+    assert 2 / curvature / 100 < found.suggestion < 2 / curvature
     assert found.suggestion == float(f"{found.suggestion:.2g}")
 
 
