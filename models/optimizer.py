@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from models import schedule
 from models.settings import FitSettings
@@ -19,7 +20,9 @@ def build(settings: FitSettings, steps: int, variables: Sequence[Any]) -> keras.
     Built at once, since variables made while the training step is traced would have it traced a
     second time.
     """
-    optimizer = _named(settings, schedule.learning_rate(settings, steps), _options(settings))
+    kind = _KINDS[settings.optimizer]
+    bounded = kind if settings.clip == "none" else _summing(kind)
+    optimizer = bounded(schedule.learning_rate(settings, steps), **_options(settings))
     if settings.optimizer == "adamw":
         optimizer.exclude_from_weight_decay(
             var_list=[variable for variable in variables if variable.name not in DECAYED]
@@ -30,6 +33,10 @@ def build(settings: FitSettings, steps: int, variables: Sequence[Any]) -> keras.
 
 def _options(settings: FitSettings) -> dict[str, Any]:
     options: dict[str, Any] = {}
+    if settings.optimizer in ("momentum", "nesterov"):
+        options = {"momentum": settings.momentum, "nesterov": settings.optimizer == "nesterov"}
+    if settings.optimizer == "adamw":
+        options = {"weight_decay": settings.weight_decay}
     if settings.clip != "none":
         clips = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
         options[clips[settings.clip]] = settings.clip_at
@@ -38,18 +45,29 @@ def _options(settings: FitSettings) -> dict[str, Any]:
     return options
 
 
-def _named(settings: FitSettings, rate: Any, options: dict[str, Any]) -> keras.Optimizer:
-    kinds = keras.optimizers
-    if settings.optimizer == "adam":
-        return kinds.Adam(rate, **options)
-    if settings.optimizer == "adamw":
-        return kinds.AdamW(rate, weight_decay=settings.weight_decay, **options)
-    if settings.optimizer == "rmsprop":
-        return kinds.RMSprop(rate, **options)
-    if settings.optimizer == "sgd":
-        return kinds.SGD(rate, **options)
-    nesterov = settings.optimizer == "nesterov"
-    return kinds.SGD(rate, momentum=settings.momentum, nesterov=nesterov, **options)
+_KINDS: dict[str, type[keras.optimizers.Optimizer]] = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": keras.optimizers.SGD,
+    "nesterov": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+}
+
+
+def _summing(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    """The optimizer, which adds up the gradients of an embedding's rows before they are bounded.
+
+    They come row by row, a word that occurs twice with two rows: Keras would bound what is not
+    what is added to the weights, or cannot bound it at all.
+    """
+
+    class Summing(kind):  # type: ignore[misc]
+        def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+            summed = [None if one is None else tf.convert_to_tensor(one) for one in grads]
+            super().apply(summed, trainable_variables)
+
+    return Summing
 
 
 class Averaged(keras.callbacks.Callback):  # type: ignore[misc]

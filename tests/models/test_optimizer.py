@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import determinism, network, optimizer
 from tests.models import small
@@ -82,3 +83,18 @@ def test_of_every_network_only_kernels_and_embeddings_decay():
         kept = {v.name for v in built.trainable_variables if not made._use_weight_decay(v)}
         assert decayed == {"kernel"}
         assert {"bias", "gamma", "beta"} <= kept
+
+
+@pytest.mark.parametrize("clip", ["value", "norm", "global_norm"])
+def test_a_word_that_occurs_twice_is_bounded_once(clip):
+    embedding = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
+    embedding.build()
+    [weights] = embedding.trainable_variables
+    settings = small.settings(optimizer="sgd", learning_rate=1.0, clip=clip, clip_at=2.0)
+    used = optimizer.build(settings, 1, [weights])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(1.5 * embedding(np.array([[1, 1, 1, 1]])))
+    # Row by row each gradient is 1.5; what would move the word is 6.
+    used.apply(tape.gradient(loss, [weights]), [weights])
+
+    np.testing.assert_allclose(-weights.numpy()[:, 0], [0, 2, 0], rtol=1e-6)
