@@ -22,7 +22,8 @@ ingest:
   {path: data/t.csv, kind: table, task: classification, target: [y], ignore: [], types: {},
   missing: ["?"], missing_in: {}, weight: null, size: null, channels: null, picture: null,
   allow: []}
-evaluate: {replicates: 200, level: 0.9, seed: 1, tolerance: 0.01, bins: 10, threshold: half}
+evaluate: {replicates: 200, level: 0.9, seed: 1, tolerance: 0.01, bins: 10, threshold: half,
+  choice: smallest, limits: {parameters: null, multiply_adds: null}}
 """
 
 
