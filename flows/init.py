@@ -70,8 +70,7 @@ def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[dict[presets.Place,
     kinds = {column.type for column in decision.read.schema.columns}
     if "numeric" in kinds:
         wide = preset.name == "small" and "text" not in kinds
-        quantities = decision.read.schema.task == "regression"
-        suited = presets.for_numbers(rows, wide=wide, quantities=quantities)
+        suited = presets.for_numbers(rows, wide=wide)
         # What someone has taken out of the file is not put back.
         sized |= {
             place: value

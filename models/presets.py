@@ -172,33 +172,39 @@ def value_at(content: Mapping[str, Any], place: Place) -> Any:
     return held
 
 
-def for_numbers(rows: float, *, wide: bool, quantities: bool) -> dict[Place, Any]:
+def for_numbers(rows: float, *, wide: bool) -> dict[Place, Any]:
     """What suits a table with numbers and so many training rows, by place.
 
     `wide`: from some thousand rows on wider networks, trained for longer, cost little. Measured on
     California housing (12,476 training rows, root mean squared error on validation in units of
     100,000): width 32 and depth 2 for 20 epochs 0.569, width 256 and depth 3 for 47 epochs 0.508;
     with numbers scored by rank 0.492, and with dropout 0.1 as well 0.486; with batch normalisation
-    on top 0.516.
+    on top 0.516. On Adult (26,041 training rows, accuracy on validation): width 128 and depth 2
+    85.3 %, with numbers as piecewise vectors of 48 bins 86.8 %, and as many networks in one 87.1 %.
     """
     if not wide or rows < LARGE_BATCH:
         return {}
     techniques = ("regularize", "techniques")
-    plain: dict[Place, Any] = {}
-    if quantities:
-        plain = {(*techniques, "normalisation", "batch_norm"): False}
     return {
+        ("recipe", "number_bins"): 48,
+        ("recipe", "number_size"): 16,
+        ("search", "space", "numbers"): {"choice": ["plain", "piecewise"]},
+        (*techniques, "many_in_one"): {"architecture": "tabm"},
+        (*techniques, "normalisation", "batch_norm"): False,
+        ("finetune", "source_epochs"): 3,
+        ("finetune", "frozen_epochs"): 2,
+        ("finetune", "epochs"): 10,
+        ("finetune", "patience"): 3,
         ("recipe", "width"): 128,
         ("recipe", "epochs"): 30,
         ("search", "space", "width", "choice"): [64, 128, 256],
         ("search", "space", "depth", "choice"): [2, 3, 4],
         _WAITED: 5,
         (*techniques, "dropout", "dropout"): 0.1,
-        (*techniques, "weight_decay", "l2"): 1e-5,
+        (*techniques, "weight_decay"): {"optimizer": "adamw", "weight_decay": 0.01},
         (*_STOPPING, "epochs"): 80,
         (*_STOPPING, "patience"): 10,
         (*_STUDENT, "width"): 32,
-        **plain,
     }
 
 

@@ -21,6 +21,7 @@ from models.presets import (
     sized,
     value_at,
 )
+from models.settings import checked
 from pipeline.errors import InputError
 from pipeline.params_file import read_raw
 from tests.conftest import ROOT, SHARED
@@ -274,23 +275,29 @@ def test_presets_cap_and_never_raise() -> None:
 
 
 def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_them() -> None:
-    assert not for_numbers(1_000, wide=True, quantities=True)
-    assert not for_numbers(20_000, wide=False, quantities=True)
+    assert not for_numbers(1_000, wide=True)
+    assert not for_numbers(20_000, wide=False)
     assert scaling(numbers=True, method="stratified") == "quantile"
     assert scaling(numbers=True, method="time") == scaling(numbers=False, method="given")
-    classes, quantities = (
-        for_numbers(20_000, wide=True, quantities=told) for told in (False, True)
-    )
-    assert max(classes["search", "space", "width", "choice"]) == WIDE
-    normalised = ("regularize", "techniques", "normalisation", "batch_norm")
-    assert normalised not in classes
-    assert quantities[normalised] is False
+    suited = for_numbers(20_000, wide=True)
+    assert max(suited["search", "space", "width", "choice"]) == WIDE
+    assert suited["regularize", "techniques", "normalisation", "batch_norm"] is False
+    for place, value in suited.items():
+        if place[:2] == ("search", "space"):
+            [chosen] = value.values() if isinstance(value, dict) else [value]
+            assert all(checked(place[2], one) == one for one in chosen)
+        elif place[:2] == ("regularize", "techniques"):
+            changes = value if isinstance(value, dict) else {place[3]: value}
+            assert all(checked(name, one) == one for name, one in changes.items())
 
 
 def test_every_place_that_presets_name_is_in_the_file() -> None:
     content = read_raw(ROOT / "params.yaml")
     named = {place for preset in PRESETS for place in preset.caps}
-    named |= set(for_numbers(20_000, wide=True, quantities=True))
+    named |= {
+        place if value_at(content, place) is not None else place[:-1]
+        for place in for_numbers(20_000, wide=True)
+    }
     for place in named:
         assert value_at(content, place) is not None, place
 
