@@ -99,10 +99,11 @@ def run(
     executor: Executor,
 ) -> list[Trial]:
     """All trials in the order asked. `recipe` has the values of all that is not varied."""
+    begun = time.monotonic()
+    # Before Keras Tuner imports TensorFlow, which would speak of drivers that nobody misses.
+    determinism.start(params.seed)
     from models import tuning
 
-    begun = time.monotonic()
-    determinism.start(params.seed)
     oracle = tuning.Oracle(
         params.method,
         space,

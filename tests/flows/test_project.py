@@ -155,7 +155,9 @@ def test_digits_end_with_the_same_lock_by_either_door_after_a_kill_on_one_core(
     finally:
         kill_group(run)
     other.replace("params.yaml", "workers: 2", "workers: 1")
-    other.run("taskset", "--cpu-list", "0", "./fettle", "run")
+    told = other.run("taskset", "--cpu-list", "0", "./fettle", "run")
+    assert "search" in told
+    assert "InitializeLog" not in told
     assert one.lock == other.lock
     assert cached(one.fettle("run"), "current") == STAGES
     page = (one.root / "artifacts/report/index.html").read_text()
