@@ -1,18 +1,20 @@
 """`fettle init`: point the project at the user's own data, and say what was understood and why."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from dataset.checks import expectations
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
-from flows.setting import write_params
+from flows.setting import changed, write_params
 from flows.wishes import Wishes
 from models import presets
 from pipeline.artifacts import Raw, Source
+from pipeline.declaration import Cost
 from pipeline.errors import shown
-from pipeline.graph import sections, trace
-from pipeline.params_file import load, read_raw
+from pipeline.graph import Node, sections, trace
+from pipeline.params_file import load, read_raw, whole
 from pipeline.project import EXPECTED, open_project
 
 
@@ -28,7 +30,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         decision = decide(arrival, wishes, raw)
         expected = expectations.learn(decision.read.blocks(), decision.read.schema)
         arrival.settle()
-    sized, told = _sized(decision, raw)
+    sized, told = _sized(decision, raw, wishes.minutes)
     expectations.write(expected, EXPECTED)
     write_params(decision.values, sized)
     _render()
@@ -45,11 +47,16 @@ def init(wishes: Wishes, stand: Path) -> None:
 
 def _params() -> dict[str, Any]:
     """params.yaml as it is, which has to be sound before it is changed."""
+    load(sections(_nodes()))
+    return read_raw()
+
+
+def _nodes() -> list[Node]:
+    """The stages, whatever the data are."""
     from flows.training import training
 
     nothing = Source(Path())
-    load(sections(trace(training, Raw(nothing, nothing))))
-    return read_raw()
+    return trace(training, Raw(nothing, nothing))
 
 
 def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
@@ -59,41 +66,92 @@ def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
-    wide = raw["recipe"]["width"] >= presets.WIDE
-    return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=wide)
+    return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=_wide(decision, raw))
 
 
-def _sized(decision: Decision, raw: dict[str, Any]) -> tuple[dict[presets.Place, Any], list[str]]:
-    rows, seconds = _epoch(decision, raw)
-    preset = presets.preset(seconds)
+def _wide(decision: Decision, raw: dict[str, Any]) -> bool:
+    """Whether networks as wide as presets make them at the most are trained for long."""
+    if pixels(decision):
+        widths = presets.value_at(raw, ("search", "space", "width", "choice")) or [0]
+        return bool(max(widths) >= presets.WIDE_FILTERS)
+    return bool(raw["recipe"]["width"] >= presets.WIDE)
+
+
+def _sized(
+    decision: Decision, raw: dict[str, Any], minutes: float | None
+) -> tuple[dict[presets.Place, Any], list[str]]:
+    """What suits so much data, or so many minutes, by its place in params.yaml; and why."""
+    _, seconds = _epoch(decision, raw)
+    usual = presets.preset(seconds)
+    preset, reason = usual, f"{usual.name} data: {usual.reason}"
+    if minutes is not None:
+        preset = next(
+            (one for one in presets.PRESETS if _takes(decision, raw, one) <= minutes),
+            presets.PRESETS[-1],
+        )
+        reason = f"as of {preset.name} data, for {minutes:g} minutes: {preset.reason}"
+    sized = _values(decision, raw, preset)
+    words = [f"{'.'.join(place)} {_said(value)}" for place, value in sized.items()]
+    told = f". Set: {'; '.join(words)}" if words else ""
+    return sized, [f"training: {reason}{told}"]
+
+
+def _said(value: Any) -> str:
+    """A value as params.yaml has it."""
+    return "left out" if value is presets.LEFT_OUT else json.dumps(value)
+
+
+def _values(
+    decision: Decision, raw: dict[str, Any], preset: presets.Preset
+) -> dict[presets.Place, Any]:
+    rows, _ = _epoch(decision, raw)
     sized = presets.sized(preset, rows, raw)
     kinds = {column.type for column in decision.read.schema.columns}
+    suited: dict[presets.Place, Any] = {}
     if "numeric" in kinds:
         wide = preset.name == "small" and "text" not in kinds
         suited = presets.for_numbers(rows, wide=wide)
-        # What someone has taken out of the file is not put back.
-        sized |= {
-            place: value
-            for place, value in suited.items()
-            if presets.value_at(raw, place[:-1]) is not None
-        }
+    if pixels(decision):
+        suited = presets.for_pictures(rows, preset)
+    # What someone has taken out of the file is not put back.
+    sized |= {
+        place: value
+        for place, value in suited.items()
+        if presets.value_at(raw, place[:-1]) is not None
+    }
     scaling = presets.scaling(numbers="numeric" in kinds, method=decision.values["split"]["method"])
-    sized |= {("split", "scaling"): scaling}
-    changed = [f"{'.'.join(place)} {value}" for place, value in sized.items()]
-    told = f". Set: {'; '.join(changed)}" if changed else ""
-    return sized, [f"training: {preset.name} data: {preset.reason}{told}"]
+    return sized | {("split", "scaling"): scaling}
+
+
+def _takes(decision: Decision, raw: dict[str, Any], preset: presets.Preset) -> float:
+    """Minutes of a run with the values of a preset, about."""
+    content = changed(raw, _values(decision, raw, preset))
+    return _minutes(decision, content)
+
+
+def _minutes(decision: Decision, content: dict[str, Any]) -> float:
+    """Minutes of a run with such params, about, at most."""
+    total = _cost(content)
+    _, seconds = _epoch(decision, content)
+    taken = total.epochs * seconds + total.fits * presets.FIT
+    return taken / content["run"]["workers"] / 60
+
+
+def _cost(content: dict[str, Any]) -> Cost:
+    """What all stages together train at the most with such params."""
+    nodes = _nodes()
+    params = whole(sections(nodes), content)
+    costs = [node.stage.cost(params) for node in nodes]
+    return Cost(sum(cost.fits for cost in costs), sum(cost.epochs for cost in costs))
 
 
 def _estimate(decision: Decision) -> list[str]:
-    project = open_project()
-    params = project.params()
-    costs = [node.stage.cost(params) for node in project.nodes]
-    epochs = sum(cost.epochs for cost in costs)
-    _, seconds = _epoch(decision, read_raw())
-    fits = sum(cost.fits for cost in costs)
-    minutes = (epochs * seconds + fits * presets.FIT) / params.run.workers / 60
+    content = read_raw()
+    total = _cost(content)
+    _, seconds = _epoch(decision, content)
+    minutes = _minutes(decision, content)
     return [
-        f"a run trains {fits} fits of at most {epochs} epochs "
+        f"a run trains {total.fits} fits of at most {total.epochs} epochs "
         f"together; an epoch takes about {seconds:.2g} s: "
         + (f"about {minutes:.0f} minutes at most" if minutes >= 1.5 else "a minute or two")
     ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TASKS = ("classification", "multilabel", "regression")
 """As `dataset.target.Task` has them, which is not imported for every command."""
+MOST_MINUTES = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,6 +152,13 @@ def _init_options(init: argparse.ArgumentParser) -> None:
         help="height and width of pictures (default: their own, 64 at most where they differ)",
     )
     init.add_argument(
+        "--minutes",
+        type=_minutes,
+        metavar="N",
+        help="how long a run may take, about: as many epochs, trials and seeds as fit into it "
+        "(default: what gives a first look at such data)",
+    )
+    init.add_argument(
         "--yes",
         action="store_true",
         help="never ask: take the likeliest target, read zeros that are none as missing, leave "
@@ -189,6 +197,18 @@ def _study_options(study: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of every fit, at least two (default: 1 2)",
     )
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_MINUTES:
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is no number of minutes above 0, and {MOST_MINUTES:,} at the most"
+        )
+    return value
 
 
 def _whole(most: int) -> Callable[[str], int]:
@@ -297,6 +317,7 @@ def _init(options: argparse.Namespace) -> None:
         missing=tuple((column, value) for column, _, value in missing),
         allow=tuple(options.allow),
         size=None if options.size is None else tuple(options.size),
+        minutes=options.minutes,
         yes=options.yes,
     )
     init(wishes, _where_user_stands(""))

@@ -1,5 +1,6 @@
 """What init writes into params.yaml: comments stay, lists stay in their line."""
 
+import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from models.presets import LEFT_OUT
 from pipeline.artifacts import replacing
 from pipeline.params_file import PARAMS
 
@@ -21,7 +23,8 @@ def write_params(
 ) -> None:
     """Put values into params.yaml; everything else stays as it is.
 
-    `values` by section and key, `placed` by section, key and the keys below that.
+    `values` by section and key, `placed` by section, key and the keys below that; what is to be
+    `LEFT_OUT` is taken away.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -33,12 +36,27 @@ def write_params(
         for key, value in keys.items():
             content[section][key] = _in_line(value)
     for place, value in placed.items():
-        held = content
-        for key in place[:-1]:
-            held = held[key]
-        held[place[-1]] = _in_line(value)
+        _put(content, place, value)
     with replacing(PARAMS) as temporary:
         yaml.dump(content, temporary)
+
+
+def changed(content: Mapping[str, Any], placed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """params.yaml's content as it would be with such values by place."""
+    held = copy.deepcopy(dict(content))
+    for place, value in placed.items():
+        _put(held, place, value)
+    return held
+
+
+def _put(content: Any, place: tuple[str, ...], value: Any) -> None:
+    held = content
+    for key in place[:-1]:
+        held = held[key]
+    if value is LEFT_OUT:
+        held.pop(place[-1], None)
+    else:
+        held[place[-1]] = _in_line(value)
 
 
 def _in_line(value: Any) -> Any:

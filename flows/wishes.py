@@ -28,6 +28,8 @@ class Wishes:
     allow: tuple[str, ...]
     size: tuple[int, int] | None
     """Height and width of pictures."""
+    minutes: float | None
+    """That a run may take, about; None: what suits the data."""
     yes: bool
     """Never ask; take the likeliest target, and what is safe of what is proposed."""
 
@@ -41,6 +43,7 @@ class Wishes:
             "--validation": self.validation,
             "--query": self.query,
             "--weight": self.weight,
+            "--minutes": None if self.minutes is None else f"{self.minutes:g}",
         }
         several = {
             "--target": self.target,

@@ -6,6 +6,7 @@ params.yaml are for small data; for larger ones they are capped here, in one pla
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 ROWS = 50_000.0
@@ -17,6 +18,9 @@ TEXTS = 5_000.0
 PIXELS = 1_900.0 * 28 * 28
 """Grey pixels a second through two convolutions of 32 filters: 1,900 pictures of 28x28, measured.
 Colours hardly matter: they are in the first layer alone."""
+WIDE_FILTERS, WIDE_PICTURES = 64, 2.3
+"""From so many filters on, how much longer an epoch takes: measured with three convolutions of 64
+filters, normalised."""
 FIT = 3.0
 """Seconds that a fit takes besides its epochs: building and tracing the network."""
 LEARNED_FROM = 4.0
@@ -25,6 +29,15 @@ everything else: each share is trained for as many steps as all rows."""
 LARGE_BATCH = 3_000
 """From so many training rows on, batches of 32 waste time on Python rather than arithmetic."""
 
+
+class _Mark(Enum):
+    LEFT_OUT = "left out"
+
+
+LEFT_OUT = _Mark.LEFT_OUT
+"""What stands for a value that is to be taken out of params.yaml."""
+TRIED_ON = 8_000
+"""Training pictures, evenly spread, that tell good settings from bad ones."""
 Place = tuple[str, ...]
 """Of a value in params.yaml: its section, its key, and the keys below that."""
 Caps = Mapping[Place, int]
@@ -127,10 +140,10 @@ PRESETS = (
 
 
 def seconds(rows: float, pixels: int, *, texts: bool, wide: bool) -> float:
-    """An epoch over `rows` training rows; `pixels` a picture, 0 for a table; `wide`: a table's
-    networks may be."""
+    """An epoch over `rows` training rows; `pixels` a picture, 0 for a table; `wide`: networks may
+    be."""
     if pixels:
-        return rows * pixels / PIXELS
+        return rows * pixels / PIXELS * (WIDE_PICTURES if wide else 1)
     return rows / (TEXTS if texts else WIDE_ROWS if wide else ROWS)
 
 
@@ -190,7 +203,7 @@ def for_numbers(rows: float, *, wide: bool) -> dict[Place, Any]:
         ("recipe", "number_size"): 16,
         ("search", "space", "numbers"): {"choice": ["plain", "piecewise"]},
         (*techniques, "many_in_one"): {"architecture": "tabm"},
-        (*techniques, "normalisation", "batch_norm"): False,
+        (*techniques, "normalisation"): LEFT_OUT,
         ("finetune", "source_epochs"): 3,
         ("finetune", "frozen_epochs"): 2,
         ("finetune", "epochs"): 10,
@@ -205,6 +218,30 @@ def for_numbers(rows: float, *, wide: bool) -> dict[Place, Any]:
         (*_STOPPING, "epochs"): 80,
         (*_STOPPING, "patience"): 10,
         (*_STUDENT, "width"): 32,
+    }
+
+
+def for_pictures(rows: float, preset: Preset) -> dict[Place, Any]:
+    """What suits so many training pictures where more than a first look is meant, by place.
+
+    Measured on Fashion-MNIST (48,000 training pictures, accuracy on validation): two convolutions
+    of 32 filters after two epochs 87 %; three of 64, normalised, with dropout 0.2 and a learning
+    rate that falls to nothing over 12 epochs, 92.8 %. Flips and shifts made it 91.3 %: so few
+    epochs are too few for what they add, and which changes leave a picture what it is, only the
+    user knows. So they are left to the user.
+    """
+    if rows < LARGE_BATCH or preset.name == "huge":
+        return {}
+    techniques = ("regularize", "techniques")
+    return {
+        ("search", "space", "width", "choice"): [32, 64],
+        ("search", "space", "depth", "choice"): [2, 3, 4],
+        ("search", "share"): round(min(1.0, TRIED_ON / rows), 2),
+        (*techniques, "dropout", "dropout"): 0.25,
+        (*techniques, "weight_decay"): {"optimizer": "adamw", "weight_decay": 0.01},
+        (*techniques, "falling_rate"): {"schedule": "cosine", "warmup": 0.1},
+        (*_STOPPING, "epochs"): 20,
+        (*_STOPPING, "patience"): 6,
     }
 
 

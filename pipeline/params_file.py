@@ -71,7 +71,14 @@ def load(types: Mapping[str, type[Section]], path: Path = PARAMS) -> Params:
 
     Raises InputError that names each wrong key, what was given and what is allowed.
     """
-    return _checked(read_raw(path), {"run": RunParams, **types}, path)
+    return whole(types, read_raw(path), path)
+
+
+def whole(
+    types: Mapping[str, type[Section]], content: Mapping[str, Any], path: Path = PARAMS
+) -> Params:
+    """The same of the file's plain content, as `read_raw` gives it."""
+    return _checked(content, {"run": RunParams, **types}, path)
 
 
 def load_some(types: Mapping[str, type[Section]], path: Path = PARAMS) -> Params:

@@ -1,5 +1,6 @@
 """What a table is for, from its names and cells."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from dataset.tables.cells import Missing, read_cells
 from dataset.tables.read import read_table
 from dataset.tables.types import Type, types_of
 from models.presets import (
+    LEFT_OUT,
     PRESETS,
     WIDE,
+    WIDE_FILTERS,
+    Place,
     for_numbers,
+    for_pictures,
     preset,
     scaling,
     seconds,
@@ -281,8 +286,26 @@ def test_tables_with_numbers_get_their_ranks_and_wide_networks_where_rows_fill_t
     assert scaling(numbers=True, method="time") == scaling(numbers=False, method="given")
     suited = for_numbers(20_000, wide=True)
     assert max(suited["search", "space", "width", "choice"]) == WIDE
-    assert suited["regularize", "techniques", "normalisation", "batch_norm"] is False
+    assert suited["regularize", "techniques", "normalisation"] is LEFT_OUT
+    _check_settings(suited)
+
+
+def test_pictures_get_more_filters_where_more_than_a_first_look_is_meant() -> None:
+    large, huge = PRESETS[2], PRESETS[3]
+    assert not for_pictures(1_000, large)
+    assert not for_pictures(50_000, huge)
+    suited = for_pictures(50_000, large)
+    assert suited["search", "share"] == 0.16
+    assert for_pictures(4_000, large)["search", "share"] == 1.0
+    assert max(suited["search", "space", "width", "choice"]) == WIDE_FILTERS
+    _check_settings(suited)
+
+
+def _check_settings(suited: Mapping[Place, Any]) -> None:
+    """Every setting is one, and has a value that it may have."""
     for place, value in suited.items():
+        if value is LEFT_OUT:
+            continue
         if place[:2] == ("search", "space"):
             [chosen] = value.values() if isinstance(value, dict) else [value]
             assert all(checked(place[2], one) == one for one in chosen)
@@ -296,7 +319,7 @@ def test_every_place_that_presets_name_is_in_the_file() -> None:
     named = {place for preset in PRESETS for place in preset.caps}
     named |= {
         place if value_at(content, place) is not None else place[:-1]
-        for place in for_numbers(20_000, wide=True)
+        for place in (*for_numbers(20_000, wide=True), *for_pictures(20_000, PRESETS[0]))
     }
     for place in named:
         assert value_at(content, place) is not None, place
@@ -304,6 +327,7 @@ def test_every_place_that_presets_name_is_in_the_file() -> None:
 
 def test_larger_data_get_less_training_each() -> None:
     assert seconds(19_000, 28 * 28, texts=False, wide=False) == pytest.approx(10)
+    assert seconds(19_000, 28 * 28, texts=False, wide=True) == pytest.approx(23)
     assert seconds(50_000, 0, texts=False, wide=False) == pytest.approx(1)
     assert seconds(50_000, 0, texts=False, wide=True) == pytest.approx(1.25)
     assert seconds(50_000, 0, texts=True, wide=True) == pytest.approx(10)

@@ -22,6 +22,7 @@ from flows.deciding import Decision, decide
 from flows.placing import Arrival, arriving, beside
 from flows.setting import write_params
 from flows.wishes import Wishes
+from models.presets import WIDE_FILTERS
 from pipeline.errors import InputError
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.project import EXPECTED
@@ -64,6 +65,7 @@ def wishes(path: Path | str, **told: Any) -> Wishes:
         "missing": (),
         "allow": (),
         "size": None,
+        "minutes": None,
         "yes": False,
     }
     return Wishes(path=str(path), **nothing | told)
@@ -466,6 +468,27 @@ def test_init_sets_everything_and_says_so(
     assert Path("data/shop.csv").read_bytes() == path.read_bytes()
 
 
+def test_more_minutes_are_spent_on_more_training(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "pictures.npz")
+    random = np.random.default_rng(1)
+    labels = np.arange(6000) % 4
+    np.savez(path, x=random.integers(0, 256, (6000, 28, 28), np.uint8), y=labels)
+    trained, untouched = {}, PARAMS.read_text()
+    for minutes in (0.01, 6.0, 60.0):
+        PARAMS.write_text(untouched)
+        flows.init.init(wishes(path, minutes=minutes, yes=True), Path())
+        raw = read_raw()
+        trained[minutes] = raw["recipe"]["epochs"]
+        widest = max(raw["search"]["space"]["width"]["choice"])
+        # What fits into no time gets the least there is, and that is a first look.
+        assert (widest == WIDE_FILTERS) == (minutes > 1)
+        assert f"for {minutes:g} minutes" in capsys.readouterr().out
+    assert sorted(trained.values()) == list(trained.values())
+    assert len(set(trained.values())) == 3
+
+
 def test_parts_of_a_table_too_large_for_memory_are_seen(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -531,10 +554,12 @@ def test_the_command_can_be_said_again() -> None:
         time=("d", "h"),
         missing=(("g=h", "0"),),
         size=(3, 4),
+        minutes=7.5,
         yes=True,
     )
     assert told.again("--group", "it's") == (
-        "./fettle init 'a b.csv' --target y --time d --time h --missing g=h=0 --size 3 4 --yes "
+        "./fettle init 'a b.csv' --target y --time d --time h --missing g=h=0 --minutes 7.5 "
+        "--size 3 4 --yes "
         """--group 'it'"'"'s'"""
     )
 
@@ -545,6 +570,9 @@ def test_the_parser_knows_every_task(capsys: pytest.CaptureFixture[str]) -> None
     assert "give COLUMN=VALUE" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         flows.main.main(["init", "a.csv", "--size", "0", "4"])
+    for wrong in ("0", "-3", "soon", "nan", "inf"):
+        with pytest.raises(SystemExit):
+            flows.main.main(["init", "a.csv", "--minutes", wrong])
     with pytest.raises(SystemExit):
         flows.main.main(["init", "a.csv", "--time", "a", "--part", "b"])
 
