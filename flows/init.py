@@ -134,7 +134,8 @@ def _minutes(decision: Decision, content: dict[str, Any]) -> float:
     total = _cost(content)
     _, seconds = _epoch(decision, content)
     taken = total.epochs * seconds + total.fits * presets.FIT
-    return taken / content["run"]["workers"] / 60
+    workers: int = content["run"]["workers"]
+    return taken / workers / 60
 
 
 def _cost(content: dict[str, Any]) -> Cost:

@@ -1,0 +1,160 @@
+"""Grid, random, Bayesian and Hyperband search with the same number of trained epochs, on a data set
+of one's own.
+
+    .venv/bin/python -B -m benchmarks.searches                  the digits
+    .venv/bin/python -B -m benchmarks.searches FILE [OPTIONS]   as for `./fettle init`
+
+Every method has the same settings to vary but grid, which has as many values of fewer settings as
+the epochs pay for: unfinished, it would only have seen a corner. Trials are scored on validation,
+the holdout stays closed, and the best trial's figure is what the method found; three seeds of the
+proposals say how much of it is luck. Written beside this module as searches-NAME.json.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from benchmarks.bench import ROOT, call, clone
+from dataset.examples import Development
+from metrics.objective import Measure, Objective
+from models.rounds import Method
+from models.settings import Recipe
+from pipeline.params_file import checked, read_raw
+from pipeline.workers import ProcessPool
+from tasks import search_rounds
+from tasks.search import SearchParams
+
+SEEDS = (1, 2, 3)
+EPOCHS = 9
+"""Of a trial; hyperband begins with one, and has three and nine for the best."""
+SPENT = 108
+"""Epochs of one search, over all of its trials."""
+SPACE: Mapping[str, Any] = {
+    "learning_rate": {"float": [0.0003, 0.01], "log": True},
+    "width": {"choice": [64, 128, 256]},
+    "depth": {"choice": [2, 3, 4]},
+    "batch_size": {"choice": [128, 256]},
+    "dropout": {"float": [0.0, 0.3]},
+}
+GRID: Mapping[str, Any] = {
+    "learning_rate": {"choice": [0.0003, 0.001, 0.003]},
+    "width": {"choice": [64, 256]},
+    "dropout": {"choice": [0.0, 0.2]},
+}
+"""Twelve combinations."""
+NUMBERS: Mapping[str, Any] = {"numbers": {"choice": ["plain", "piecewise"]}}
+"""Of a table with numbers: what mattered most there, see docs/techniques.md."""
+
+
+def spaces(*, numbers: bool) -> dict[str, dict[str, Any]]:
+    """What each method varies."""
+    more = NUMBERS if numbers else {}
+    coarse = {**GRID, **more}
+    if numbers:
+        del coarse["dropout"]
+    return {
+        method: coarse if method == "grid" else {**SPACE, **more} for method in get_args(Method)
+    }
+
+
+def searched(
+    development: Development,
+    raw: Mapping[str, Any],
+    method: str,
+    space: Mapping[str, Any],
+    seed: int,
+    measure: Measure,
+    pool: ProcessPool,
+) -> dict[str, Any]:
+    """What one search found, and what it cost."""
+    values = raw["search"] | {
+        "method": method,
+        "space": space,
+        "set": {},
+        "seed": seed,
+        "validation": "holdout",
+        "finder": False,
+        "hopeless": False,
+        "budget": {
+            "trials": None if method in ("grid", "hyperband") else SPENT // EPOCHS,
+            "epochs": SPENT,
+            "minutes": None,
+        },
+    }
+    params = checked("search", SearchParams, values)
+    recipe = Recipe.of(raw["recipe"]).changed({"epochs": EPOCHS, "patience": None})
+    held = search_rounds.held_out(development, params.validation)
+    began = time.perf_counter()
+    trials = search_rounds.run(development, params.space, held, measure, recipe, params, pool)
+    taken = time.perf_counter() - began
+    scores = [(measure.sign * trial.score, trial) for trial in trials if trial.score is not None]
+    _, best = max(scores, key=lambda scored: scored[0])
+    return {
+        "method": method,
+        "seed": seed,
+        "best": best.score,
+        "values": dict(best.values),
+        "trials": len(trials),
+        "epochs": sum(trial.epochs for trial in trials),
+        "examples": sum(run.examples for trial in trials for run in trial.runs),
+        "multiply_adds": best.runs[0].multiply_adds,
+        "seconds": round(taken, 1),
+    }
+
+
+def table(found: list[dict[str, Any]], measure: Measure) -> str:
+    """The searches as Markdown, a line a method."""
+    reading = measure.reading
+    seeds = ", ".join(map(str, SEEDS))
+    lines = [
+        f"| method | best {reading.title}, mean | by seed {seeds} | trials | epochs "
+        "| million examples | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method in dict.fromkeys(one["method"] for one in found):
+        own = [one for one in found if one["method"] == method]
+        best = [one["best"] for one in own]
+        counts = {
+            name: statistics.mean(one[name] for one in own)
+            for name in ("trials", "epochs", "examples", "seconds")
+        }
+        lines.append(
+            f"| {method} | {reading.text(statistics.mean(best))} "
+            f"| {', '.join(map(reading.text, best))} "
+            f"| {counts['trials']:.0f} | {counts['epochs']:.0f} "
+            f"| {counts['examples'] / 1e6:.2f} | {counts['seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON beside this module."""
+    with clone() as root:
+        if len(sys.argv) > 1:
+            print(call(root, "./fettle", "init", *sys.argv[1:]))
+        for stage in ("ingest", "split"):
+            call(root, "./fettle", "stage", stage)
+        raw = read_raw(root / "params.yaml")
+        development = Development(root / "artifacts" / "split" / "development")
+        objective = Objective.model_validate_json(json.dumps(raw["objective"]))
+        measure = objective.metric_for(development.target())
+        numbers = any(column.type == "numeric" for column in development.schema().columns)
+        with ProcessPool(raw["run"]["workers"]) as pool:
+            found = [
+                searched(development, raw, method, space, seed, measure, pool)
+                for seed in SEEDS
+                for method, space in spaces(numbers=numbers).items()
+            ]
+    print(table(found, measure))
+    name = Path(sys.argv[1]).stem if len(sys.argv) > 1 else "digits"
+    written = {"recipe": raw["recipe"], "objective": measure.name, "searches": found}
+    path = ROOT / "benchmarks" / f"searches-{name}.json"
+    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
