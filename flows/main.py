@@ -169,9 +169,10 @@ def _init_options(init: argparse.ArgumentParser) -> None:
 def _study_options(study: argparse.ArgumentParser) -> None:
     study.add_argument(
         "what",
-        choices=["batch-size"],
+        choices=["batch-size", "depth"],
         help="how fast batches of each size train and what they need, learning rates for one size, "
-        "and how well small and large ones learn",
+        "and how well small and large ones learn; or deeper and deeper networks, as long as "
+        "validation gains",
     )
     study.add_argument(
         "--sizes",
@@ -338,6 +339,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from flows.study import SEEDS, Wish, study_batch_size
+    from flows.study_depth import study_depth
 
     seeds = tuple(dict.fromkeys(options.seeds))
     if len(seeds) < SEEDS:
@@ -345,6 +347,12 @@ def _study(options: argparse.Namespace) -> None:
             f"--seeds: {' '.join(map(str, options.seeds))} was given; a spread needs at least "
             f"{SEEDS} different ones."
         )
+    if options.what == "depth":
+        for flag, value in (("--sizes", options.sizes), ("--retune", options.retune)):
+            if value is not None:
+                raise InputError(f"{flag} is of batch sizes, and study depth has none.")
+        study_depth(options.epochs, seeds)
+        return
     sizes = None if options.sizes is None else tuple(options.sizes)
     study_batch_size(Wish(sizes, options.retune, options.epochs, seeds))
 

@@ -130,7 +130,7 @@ def study_batch_size(wish: Wish) -> None:
     The figures also go to `WRITTEN`. Raises InputError where there are no parts yet or a size has
     more examples than there are.
     """
-    study = _study(wish)
+    study = opened(wish.epochs, wish.seeds)
     sizes = wish.sizes or batch_size.sizes(study.rows)
     retuned = wish.retune or study.recipe.batch_size
     _require(sizes, study.rows, "--sizes")
@@ -169,7 +169,11 @@ def study_batch_size(wish: Wish) -> None:
     print(f"\nAll figures: {WRITTEN}. Nothing in params.yaml was changed.")
 
 
-def _study(wish: Wish) -> Study:
+def opened(epochs: int | None, seeds: tuple[int, ...]) -> Study:
+    """What this checkout has to study; `epochs` rather than those of the recipe, if given.
+
+    Raises InputError where there are no parts yet.
+    """
     params = load_some({"recipe": Recipe, "objective": Objective, "run": RunParams})
     recipe, objective, run = params["recipe"], params["objective"], params["run"]
     assert isinstance(recipe, Recipe)
@@ -178,17 +182,17 @@ def _study(wish: Wish) -> Study:
     development = Development(DEVELOPMENT)
     if not (DEVELOPMENT / "target.json").is_file():
         raise InputError(
-            f"{DEVELOPMENT} is not there: batch sizes are studied on the training examples.\n"
+            f"{DEVELOPMENT} is not there, whose training examples are what is studied.\n"
             "Make it first with: ./fettle run"
         )
     suited.require(recipe, development.schema())
     return Study(
         development,
-        recipe.changed({} if wish.epochs is None else {"epochs": wish.epochs}),
+        recipe.changed({} if epochs is None else {"epochs": epochs}),
         objective.metric_for(development.target()),
         development.count("train"),
         run.workers,
-        wish.seeds,
+        seeds,
     )
 
 
