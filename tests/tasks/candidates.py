@@ -14,12 +14,13 @@ from models.candidate import Baseline, Candidate, Record, Regularized, Searched
 from models.shares import Learned
 from tasks import search_rates
 
-STORY = ("baseline", "search", "regularize", "finetune", "distill")
+STORY = ("baseline", "search", "regularize", "finetune", "ensemble", "distill")
 MULTIPLY_ADDS = {
     "baseline": 10_000,
     "search": 40_000,
     "regularize": 40_000,
     "finetune": 40_000,
+    "ensemble": 120_000,
     "distill": 4_000,
 }
 
@@ -109,6 +110,7 @@ class Made:
     search: Searched
     regularize: Regularized
     finetune: Candidate
+    ensemble: Candidate
     distill: Candidate
 
     def training(self):
@@ -183,7 +185,7 @@ def make(
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         Regularized.at(root / "regularize"),
-        *(Candidate.at(root / name) for name in ("finetune", "distill")),
+        *(Candidate.at(root / name) for name in ("finetune", "ensemble", "distill")),
     )
     called, same = constant(task, truth, names)
     linear = predictions(task, truth, names, goodness["linear"])
