@@ -33,9 +33,8 @@ def vote(members: Sequence[Trained]) -> npt.NDArray[np.float32]:
     """
     told = [_saved_first(member) for member in members]
     seeds = min(map(len, told))
-    mean: npt.NDArray[np.float32] = np.mean(
-        [one[:seeds] for one in told], axis=0, dtype=np.float64
-    ).astype(np.float32)
+    every = np.stack([one[:seeds] for one in told])
+    mean: npt.NDArray[np.float32] = every.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
 
@@ -56,14 +55,17 @@ def losses(predictions: npt.NDArray[np.float32], development: Development) -> li
 
 def _costs(
     predictions: npt.NDArray[np.float32], truth: npt.NDArray[Any], target: Target
-) -> npt.NDArray[np.floating]:
+) -> npt.NDArray[np.float64]:
     """Of each example, `(n,)`."""
     if target.task == "classification":
         return scores.log_losses(predictions, truth)
-    if target.task == "multilabel":
-        return scores.binary_log_losses(predictions, truth).mean(axis=1)
-    errors = target.encode(predictions).astype(np.float64) - target.encode(truth)
-    return (errors**2).mean(axis=1)
+    errors = (
+        scores.binary_log_losses(predictions, truth)
+        if target.task == "multilabel"
+        else (target.encode(predictions).astype(np.float64) - target.encode(truth)) ** 2
+    )
+    means: npt.NDArray[np.float64] = errors.mean(axis=1)
+    return means
 
 
 @dataclass(frozen=True)
