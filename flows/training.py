@@ -7,6 +7,7 @@ DVC's commands run one stage of it each.
 from pipeline.artifacts import Raw
 from tasks.baseline import baseline
 from tasks.distill import distill
+from tasks.ensemble import ensemble
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.ingest import ingest
@@ -26,7 +27,8 @@ def training(raw: Raw) -> None:
     found = search(known)
     regular = regularize(known, plain.model, found.model)
     tuned = finetune(known, plain.model, found.model, regular.model)
-    student = distill(known, plain.model, found.model, regular.model, tuned.model)
+    together = ensemble(known, plain.model, found.model, regular.model, tuned.model)
+    student = distill(known, plain.model, found.model, regular.model, tuned.model, together.model)
 
     result = evaluate(
         known,
@@ -36,6 +38,7 @@ def training(raw: Raw) -> None:
         found.model,
         regular.model,
         tuned.model,
+        together.model,
         student.model,
     )
     report(
@@ -47,6 +50,7 @@ def training(raw: Raw) -> None:
         found,
         regular,
         tuned,
+        together,
         student,
         result,
     )

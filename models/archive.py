@@ -22,6 +22,7 @@ from models import (
     picture_changes,  # noqa: F401  likewise
     table_changes,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
+    vote_layers,  # noqa: F401  likewise
 )
 from pipeline.artifacts import replacing
 

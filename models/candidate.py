@@ -24,8 +24,10 @@ class Record(BaseModel):
     settings: dict[str, Any]
     """The settings the network was built and trained with."""
     seeds: tuple[int, ...]
+    """None where nothing was drawn: of what was not trained."""
     saved_seed: int | None
-    """The seed of the saved model: the one with the lowest validation loss."""
+    """The seed of the saved model: the one with the lowest validation loss. None without seeds:
+    then the first predictions are those of the saved model."""
     parameters: int
     """Numbers in the network."""
     multiply_adds: int
@@ -48,7 +50,8 @@ class Trained(Folder):
     @property
     def fits(self) -> Csv:
         """Curves of every fit: columns fit, phase, seed, epoch (from 1, counting on over the
-        phases), loss, accuracy, val_loss, val_accuracy, learning_rate."""
+        phases), loss, accuracy, val_loss, val_accuracy, learning_rate. Only the header where
+        nothing was fitted."""
         return Csv(self.path / "fits.csv")
 
     def record(self) -> Record:
@@ -78,7 +81,7 @@ class Candidate(Bundle):
     model: Trained
     curves: Curves
     """The mean over seeds, one row an epoch: epoch, loss, accuracy, val_loss, val_accuracy;
-    accuracies are empty for quantities."""
+    accuracies are empty for quantities. Only the header where nothing was fitted."""
     metrics: Metrics
     """{"validation": {figure: value}}, means over seeds of the task's figures by name and of
     "loss", what fits are stopped by; {} when switched off."""

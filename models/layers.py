@@ -86,7 +86,7 @@ class NormalScores(keras.layers.Layer):  # type: ignore[misc]
         for values, knots, scores in zip(columns, self.knots, self.scores, strict=True):
             exact = tf.cast(values, tf.float64)
             known = tf.where(tf.math.is_nan(exact), tf.constant(knots[0], tf.float64), exact)
-            told = tf.cast(_interpolate(known, knots, scores), tf.float32)
+            told = tf.cast(interpolate(known, knots, scores), tf.float32)
             scored.append(tf.where(tf.math.is_nan(values), values, told))
         return scored
 
@@ -264,11 +264,11 @@ def _decode(codes: Any, quantity: dict[str, Any]) -> Any:
     if quantity["transform"] == "log":
         return tf.exp(tf.minimum(transformed, LARGEST_EXPONENT)) - quantity["shift"]
     if quantity["transform"] == "quantile":
-        return _interpolate(transformed, quantity["scores"], quantity["knots"])
+        return interpolate(transformed, quantity["scores"], quantity["knots"])
     return transformed
 
 
-def _interpolate(values: Any, places: Sequence[float], heights: Sequence[float]) -> Any:
+def interpolate(values: Any, places: Sequence[float], heights: Sequence[float]) -> Any:
     """As `np.interp`: straight lines between points, level beyond the first and the last."""
     if len(places) == 1:
         return tf.fill(tf.shape(values), tf.constant(heights[0], tf.float64))

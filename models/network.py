@@ -99,11 +99,11 @@ def _last(target: Target) -> Any:
     return layers.Quantities(quantities, name="quantities")
 
 
-def clean(network: keras.Model) -> keras.Model:
-    """A copy that was never trained, with equal weights.
+def clean(network: keras.Model, name: str | None = None) -> keras.Model:
+    """A copy that was never trained, with equal weights; `name`: what it is called, if otherwise.
 
     For saving: the optimizer and the loss of a trained network would go into the file with it.
     """
-    copy = type(network).from_config(network.get_config())
+    copy = type(network).from_config({**network.get_config(), "name": name or network.name})
     copy.set_weights(network.get_weights())
     return copy

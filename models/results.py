@@ -5,9 +5,10 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dataset.examples import Development
-from metrics.objective import plain_figures
+from metrics.objective import Objective, plain_figures
 from metrics.weighted import even
 from models.candidate import Candidate, Record, Trained
 from models.curves import Epoch
@@ -23,6 +24,22 @@ CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 def latest(*candidates: Trained) -> Record:
     """The record of the first candidate that is switched on; the baseline always is."""
     return next(record for record in map(Trained.record, candidates) if record.enabled)
+
+
+def ranked(
+    development: Development, objective: Objective, candidates: Sequence[Trained]
+) -> list[Trained]:
+    """Those that are switched on, by their mean score on validation, the best first; equal ones in
+    the order given."""
+    metric = objective.metric_for(development.target())
+    truth, importance = development.truth("validation")
+
+    def rank(candidate: Trained) -> float:
+        seeds = candidate.predictions()
+        score = sum(metric.score(one, truth, importance) for one in seeds) / len(seeds)
+        return -metric.sign * score
+
+    return sorted((one for one in candidates if one.record().enabled), key=rank)
 
 
 def switched_off(out: Candidate, stage: str) -> None:
@@ -74,32 +91,49 @@ def gather(
     """
     _check(runs, stage, settings)
     best = min(runs, key=lambda run: run.loss)
-    out.model.write_predictions(np.stack([run.predictions for run in runs]))
-    out.model.fits.write(_fits([*before, *runs]))
-    out.curves.write(_curves(runs))
-    out.metrics.write({"validation": _figures(runs, development)})
     every = [*before, *runs]
-    out.model.write_record(
-        Record(
-            stage=stage,
-            enabled=True,
-            summary=summary,
-            settings=dict(settings),
-            seeds=tuple(run.seed for run in runs),
-            saved_seed=best.seed,
-            parameters=best.parameters,
-            multiply_adds=best.multiply_adds,
-            fits=sum(len(run.lines) for run in every),
-            epochs=sum(run.epochs for run in every),
-            examples=sum(run.examples for run in every),
-        )
+    record = Record(
+        stage=stage,
+        enabled=True,
+        summary=summary,
+        settings=dict(settings),
+        seeds=tuple(run.seed for run in runs),
+        saved_seed=best.seed,
+        parameters=best.parameters,
+        multiply_adds=best.multiply_adds,
+        fits=sum(len(run.lines) for run in every),
+        epochs=sum(run.epochs for run in every),
+        examples=sum(run.examples for run in every),
     )
+    predictions = np.stack([run.predictions for run in runs])
+    write(out, record, predictions, [run.loss for run in runs], development)
+    out.model.fits.write(_fits(every))
+    out.curves.write(_curves(runs))
     for run in runs:
         written = out.model.path / f"seed-{run.seed}.keras"
         if run is best:
             written.replace(out.model.model)
         else:
             written.unlink()
+
+
+def write(
+    out: Candidate,
+    record: Record,
+    predictions: npt.NDArray[np.float32],
+    losses: Sequence[float],
+    development: Development,
+) -> None:
+    """Write all of a candidate that no fit is needed for, but its model; curves without a row.
+
+    predictions: of the validation examples, `(seeds, n, k)`; losses: on the same, one a seed, as
+    fits are stopped by.
+    """
+    out.model.write_predictions(predictions)
+    out.model.fits.write(_fits([]))
+    out.curves.write(_curves([]))
+    out.metrics.write({"validation": _figures(predictions, losses, development)})
+    out.model.write_record(record)
 
 
 def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None:
@@ -112,16 +146,18 @@ def _check(runs: Sequence[Run], stage: str, settings: Mapping[str, Any]) -> None
             )
 
 
-def _figures(runs: Sequence[Run], development: Development) -> dict[str, float]:
-    """Means over the runs; without what cannot be told from these examples."""
+def _figures(
+    predictions: npt.NDArray[np.float32], losses: Sequence[float], development: Development
+) -> dict[str, float]:
+    """Means over the seeds; without what cannot be told from these examples."""
     truth, weights = development.truth("validation")
     counted = even(len(truth)) if weights is None else weights[np.newaxis].astype(np.float64)
     figures = {
-        name: float(np.mean([figure(run.predictions, truth, counted)[0] for run in runs]))
+        name: float(np.mean([figure(one, truth, counted)[0] for one in predictions]))
         for name, figure in plain_figures(development.target().task).items()
     }
     known = {name: _rounded(value) for name, value in figures.items() if not np.isnan(value)}
-    return {**known, "loss": _rounded(float(np.mean([run.loss for run in runs])))}
+    return {**known, "loss": _rounded(float(np.mean(losses)))}
 
 
 def _rounded(value: float) -> float:

@@ -1,7 +1,5 @@
 """Distillation: a small network learns from the best one so far."""
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from dataset.examples import Development
@@ -37,6 +35,7 @@ def distill(
     search: Trained,
     regularize: Trained,
     finetune: Trained,
+    ensemble: Trained,
     objective: Objective,
     recipe: Recipe,
     params: DistillParams,
@@ -46,7 +45,8 @@ def distill(
     if not params.enabled:
         results.switched_off(out, "distill")
         return
-    teacher = _teacher(development, objective, [baseline, search, regularize, finetune])
+    taught = [baseline, search, regularize, finetune, ensemble]
+    teacher = results.ranked(development, objective, taught)[0]
     told = teacher.record()
     folder = out.model.make()
     logits = folder / "teacher.npy"
@@ -86,19 +86,3 @@ def distill(
         },
         development=development,
     )
-
-
-def _teacher(
-    development: Development, objective: Objective, candidates: Sequence[Trained]
-) -> Trained:
-    """The best mean score on validation; of equal ones the first."""
-    metric = objective.metric_for(development.target())
-    truth, importance = development.truth("validation")
-
-    def rank(candidate: Trained) -> float:
-        seeds = candidate.predictions()
-        score = sum(metric.score(one, truth, importance) for one in seeds) / len(seeds)
-        return -metric.sign * score
-
-    enabled = [candidate for candidate in candidates if candidate.record().enabled]
-    return min(enabled, key=rank)

@@ -88,6 +88,7 @@ def evaluate(
     search: Trained,
     regularize: Trained,
     finetune: Trained,
+    ensemble: Trained,
     distill: Trained,
     objective: Objective,
     params: EvaluateParams,
@@ -103,6 +104,7 @@ def evaluate(
         "search": search,
         "regularize": regularize,
         "finetune": finetune,
+        "ensemble": ensemble,
         "distill": distill,
     }
     target = development.target()

@@ -122,6 +122,7 @@ def report(
     search: Searched,
     regularize: Regularized,
     finetune: Candidate,
+    ensemble: Candidate,
     distill: Candidate,
     evaluation: Evaluation,
     params: ReportParams,
@@ -132,6 +133,7 @@ def report(
         "search": search,
         "regularize": regularize,
         "finetune": finetune,
+        "ensemble": ensemble,
         "distill": distill,
     }
     records = {name: candidate.model.record() for name, candidate in candidates.items()}
@@ -294,14 +296,18 @@ def _labels(results: _Results) -> dict[str, str]:
         "evaluate": f"chose {results.details.chosen}; no fits",
         "report": "this page; no fits",
     }
-    for name, record in results.records.items():
-        labels[name] = (
-            f"{many(record.fits, 'fit')}, {many(record.epochs, 'epoch')}, "
-            f"{many(record.examples, 'example')}"
-            if record.enabled
-            else "switched off"
-        )
-    return labels
+    return labels | {name: _cost(record) for name, record in results.records.items()}
+
+
+def _cost(record: Record) -> str:
+    if not record.enabled:
+        return "switched off"
+    if not record.fits:
+        return "no fits"
+    return (
+        f"{many(record.fits, 'fit')}, {many(record.epochs, 'epoch')}, "
+        f"{many(record.examples, 'example')}"
+    )
 
 
 def _ledger(results: _Results) -> dict[str, Any]:
@@ -372,7 +378,10 @@ def _curves(results: _Results) -> list[dict[str, Any]]:
 
 
 def _panels(results: _Results, title: str, validation: str, train: str) -> list[dict[str, Any]]:
-    """One panel for each candidate, all on the same axes; None for the panel of one that is off."""
+    """One panel for each candidate, all on the same axes; None for the panel of one that is off.
+
+    What was never fitted, as an ensemble, has none.
+    """
     lines = {name: _points_of(held, validation) for name, held in results.curves.items()}
     trained = {name: _points_of(held, train) for name, held in results.curves.items()}
     every = [point for held in (*lines.values(), *trained.values()) for point in held]
@@ -388,6 +397,8 @@ def _panels(results: _Results, title: str, validation: str, train: str) -> list[
         y = share_axis(float(np.quantile(heights, 0.05)), max(heights))
     panels = []
     for name, points in lines.items():
+        if results.records[name].enabled and not results.curves[name]:
+            continue
         best = diagnosis.best(results.curves[name])
         mark = None
         if best is not None and best[validation] is not None:

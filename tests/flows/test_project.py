@@ -15,10 +15,12 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Checkout, copy_code, kill_group, make_repository
-from tests.pipeline.test_doors import STAGES, cached
+from tests.pipeline.test_doors import cached
+from tests.tasks.candidates import STORY
 
 pytestmark = pytest.mark.doors
 
+STAGES = ["ingest", "split", *STORY, "evaluate", "report"]
 SMALL: dict[str, dict[str, Any]] = {
     "recipe": {"epochs": 3},
     "baseline": {"seeds": [1]},
@@ -44,6 +46,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "frozen_epochs": 1,
         "epochs": 4,
     },
+    "ensemble": {"enabled": True},
     "distill": {"seeds": [1], "student": {"width": 8, "embedding": 8, "epochs": 3, "patience": 10}},
     "evaluate": {"replicates": 200},
 }
@@ -159,7 +162,7 @@ def test_digits_end_with_the_same_lock_by_either_door_after_a_kill_on_one_core(
     assert "search" in told
     assert "InitializeLog" not in told
     assert one.lock == other.lock
-    assert cached(one.fettle("run"), "current") == STAGES
+    assert cached(one.fettle("run"), "current", STAGES) == STAGES
     page = (one.root / "artifacts/report/index.html").read_text()
     assert "<svg" in page
     assert (one.root / "artifacts/report/timing.html").is_file()

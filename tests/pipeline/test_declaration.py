@@ -70,7 +70,7 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
         shared: {name for name, listed in rendered.items() if shared in listed}
         for shared in ("objective", "recipe")
     }
-    assert sharing["objective"] == {"search", "regularize", "distill", "evaluate"}
+    assert sharing["objective"] == {"search", "regularize", "ensemble", "distill", "evaluate"}
     assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
     for name, listed in rendered.items():
         assert listed == [name, *(shared for shared, stages in sharing.items() if name in stages)]

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 import pytest
@@ -27,9 +27,9 @@ STAGES = [
 ]
 
 
-def cached(output: str, word: str = "") -> list[str]:
+def cached(output: str, word: str = "", stages: Sequence[str] = STAGES) -> list[str]:
     """Stages that a run's output calls cached."""
-    return [stage for stage in STAGES if f"{stage}: cached ({word}" in output]
+    return [stage for stage in stages if f"{stage}: cached ({word}" in output]
 
 
 def slow_search(checkout: Checkout, seconds: float = 4.0) -> None:

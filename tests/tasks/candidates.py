@@ -14,12 +14,13 @@ from models.candidate import Baseline, Candidate, Record, Regularized, Searched
 from models.shares import Learned
 from tasks import search_rates
 
-STORY = ("baseline", "search", "regularize", "finetune", "distill")
+STORY = ("baseline", "search", "regularize", "finetune", "ensemble", "distill")
 MULTIPLY_ADDS = {
     "baseline": 10_000,
     "search": 40_000,
     "regularize": 40_000,
     "finetune": 40_000,
+    "ensemble": 120_000,
     "distill": 4_000,
 }
 
@@ -109,6 +110,7 @@ class Made:
     search: Searched
     regularize: Regularized
     finetune: Candidate
+    ensemble: Candidate
     distill: Candidate
 
     def training(self):
@@ -152,7 +154,8 @@ def make(
 ):
     """Write everything below `root`.
 
-    goodness: of the validation predictions by stage, and of `linear`, as `predictions` takes it.
+    goodness: of the validation predictions by stage, and of `linear`, as `predictions` takes it;
+    a stage that it lacks is switched off.
     `save(path, names)` writes a model; without it the files hold the stage's name. `weights`
     `(n,)` are the importance of the validation examples, `shares` how many of 100 examples each
     class has, where they do not take turns.
@@ -183,13 +186,13 @@ def make(
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         Regularized.at(root / "regularize"),
-        *(Candidate.at(root / name) for name in ("finetune", "distill")),
+        *(Candidate.at(root / name) for name in ("finetune", "ensemble", "distill")),
     )
     called, same = constant(task, truth, names)
     linear = predictions(task, truth, names, goodness["linear"])
     made.baseline.yardsticks.write({called: same.astype(np.float32), "linear": linear})
     for name, candidate in zip(STORY, made.training(), strict=True):
-        if name in off:
+        if name in off or name not in goodness:
             write_off(candidate, name)
             continue
         said = [predictions(task, truth, names, goodness[name], seed) for seed in seeds]
@@ -242,13 +245,15 @@ def write_ablation(made, name, sign=1):
 
 
 def record(name, enabled, seeds=()):
+    # Of an ensemble nothing is trained.
+    seeds = () if name == "ensemble" else seeds
     return Record(
         stage=name,
         enabled=enabled,
         summary=f"What {name} trained." if enabled else f"Switched off by {name}.enabled.",
         settings={"width": 32, "learning_rate": 0.001} if enabled else {},
         seeds=seeds,
-        saved_seed=seeds[0] if enabled else None,
+        saved_seed=seeds[0] if seeds else None,
         parameters=MULTIPLY_ADDS[name] + 100 if enabled else 0,
         multiply_adds=MULTIPLY_ADDS[name] if enabled else 0,
         fits=len(seeds),
@@ -283,12 +288,15 @@ def write(candidate, name, said, task, good, seeds):
             "val_accuracy": (good - 0.4 * train / 1.6).round(6) if known else None,
         }
     )
+    seeds = candidate.model.record().seeds
+    if not seeds:
+        curves = curves[:0]
     candidate.curves.write(curves)
     fits = [
         curves.assign(fit=fit, phase="train", seed=seed, learning_rate=0.001)
         for fit, seed in enumerate(seeds, 1)
     ]
-    candidate.model.fits.write(pd.concat(fits))
+    candidate.model.fits.write(pd.concat(fits) if fits else curves)
     candidate.metrics.write({"validation": {"accuracy": good, "loss": 0.2}})
 
 

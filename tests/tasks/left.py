@@ -29,20 +29,27 @@ def check(out, development):
     """The files are there and agree with each other and with the development set."""
     assert [path.name for path in sorted(out.model.path.iterdir())] == FILES
     record, target = out.model.record(), development.target()
-    truth, importance = development.truth("validation")
     seeds = out.model.predictions()
-    assert seeds.shape == (len(record.seeds), len(truth), target.outputs)
-    assert seeds.dtype == np.float32
-    _check_unit(seeds, development)
+    assert len(seeds) == len(record.seeds)
+    check_predictions(out, development)
     saved = predict(archive.load(out.model.model), development.validation())
     place = record.seeds.index(record.saved_seed)
     np.testing.assert_allclose(saved, seeds[place], rtol=1e-4, atol=1e-5)
-    _check_metrics(out.metrics.read()["validation"], seeds, truth, importance, target)
     fits = out.model.fits.read()
     assert record.fits == len(fits.groupby(["fit", "phase"]))
     assert record.epochs == len(fits)
     assert np.isfinite(fits[["loss", "val_loss"]]).all(axis=None)
     assert out.curves.read()["val_accuracy"].isna().all() == (target.task == "regression")
+
+
+def check_predictions(out, development):
+    """They are what the figures say that they are."""
+    target, seeds = development.target(), out.model.predictions()
+    truth, importance = development.truth("validation")
+    assert seeds.shape[1:] == (len(truth), target.outputs)
+    assert seeds.dtype == np.float32
+    _check_unit(seeds, development)
+    _check_metrics(out.metrics.read()["validation"], seeds, truth, importance, target)
 
 
 def _check_unit(seeds, development):

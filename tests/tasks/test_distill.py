@@ -47,7 +47,7 @@ def certain(development, right, certainty):
 
 
 def distilled(folder, development, first, second, metric, **changes):
-    """Between a baseline and a regularised network; the other two are switched off."""
+    """Between a baseline and a regularised network; the others are switched off."""
     out = Candidate.at(folder / "distill")
     distill.function(
         out=out,
@@ -56,6 +56,7 @@ def distilled(folder, development, first, second, metric, **changes):
         search=off(folder, "search"),
         regularize=second,
         finetune=off(folder, "finetune"),
+        ensemble=off(folder, "ensemble"),
         objective=left.objective(metric),
         recipe=small.RECIPE,
         params=params(**changes),
@@ -156,6 +157,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         search=None,
         regularize=None,
         finetune=None,
+        ensemble=None,
         objective=None,
         recipe=small.RECIPE,
         params=params(enabled=False),

@@ -78,6 +78,7 @@ def test_the_ledger_walks_the_story(tmp_path, fake):
         "kept",
         "left out",
         "kept",
+        "off",
         "chosen",
     ]
     # The reference is the incumbent, not the stage before.
@@ -88,6 +89,7 @@ def test_the_ledger_walks_the_story(tmp_path, fake):
         "baseline",
         "search",
         "search",
+        "",
         "finetune",
     ]
     assert rows.loc["search", "score"] == pytest.approx(0.90)
@@ -100,6 +102,26 @@ def test_the_ledger_walks_the_story(tmp_path, fake):
     assert "4,000 multiply-adds an example against 40,000" in rows.loc["distill", "reason"]
     assert rows.loc["distill", "parameters"] == 4100
     assert rows.loc["distill", ["fits", "epochs", "examples"]].tolist() == [2, 40, 16000]
+
+
+@pytest.mark.parametrize("threshold", ["half", "tuned"])
+@pytest.mark.parametrize(("good", "decision"), [(0.99, "chosen"), (0.93, "left out")])
+def test_an_ensemble_has_to_prove_that_it_is_worth_its_price(
+    tmp_path, fake, good, decision, threshold
+):
+    made = fake.make(
+        tmp_path / "in", {**BETTER, "ensemble": good, "distill": 0.5}, names=("ill", "well")
+    )
+    params = PARAMS.model_copy(update={"threshold": threshold})
+    out = run(made, tmp_path / "out", params)
+    row = ledger(out).loc["ensemble"]
+    assert row["reference"] == "finetune"
+    assert row["decision"] == decision
+    assert "at 120,000 multiply-adds an example against 40,000" in row["reason"]
+    assert row[["fits", "epochs", "examples"]].tolist() == [0, 0, 0]
+    chosen = "ensemble" if decision == "chosen" else "finetune"
+    assert out.chosen.choice().candidate == chosen
+    assert out.chosen.model.read_bytes() == chosen.encode()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +153,7 @@ def test_under_a_limit_what_is_too_large_is_not_chosen(tmp_path, fake):
     )
     out = run(made, tmp_path / "out", small)
     rows = ledger(out)
-    assert rows["decision"].tolist()[2:] == ["kept", "left out", "left out", "left out", "chosen"]
+    assert rows["decision"].tolist()[2:] == ["kept", *3 * ["left out"], "off", "chosen"]
     assert (
         "40,000 multiply-adds an example, where 10,000 are the limit"
         in (rows.loc["search", "reason"])
@@ -315,7 +337,7 @@ def test_labels(tmp_path, fake):
     made = fake.make(tmp_path / "in", BETTER, task="multilabel", names=("a", "b", "c"))
     out = run(made, tmp_path / "out", metric="macro_f1")
     rows = ledger(out)
-    assert list(rows["decision"])[-2:] == ["kept", "chosen"]
+    assert list(rows["decision"])[-3:] == ["kept", "off", "chosen"]
     assert "+" in rows.loc["search", "reason"]
     assert "percentage points" in rows.loc["search", "reason"]
     figures = figures_of(out)
@@ -420,7 +442,8 @@ def test_validation_examples_that_cannot_tell_are_said_to_be_so(tmp_path, fake):
     made.development.write(train, validation.take(kept), made.development.schema(), "none")
     for name in candidates.STORY:
         trained = getattr(made, name).model
-        trained.write_predictions(trained.predictions()[:, kept])
+        if trained.record().enabled:
+            trained.write_predictions(trained.predictions()[:, kept])
     simple = made.baseline.yardsticks.read()
     made.baseline.yardsticks.write({name: values[kept] for name, values in simple.items()})
     with pytest.raises(InputError, match="recall of '2' cannot be measured on these 267"):

@@ -46,7 +46,8 @@ STAGES = [
     ("search", ["split"]),
     ("regularize", ["split", "baseline", "search"]),
     ("finetune", ["split", "baseline", "search", "regularize"]),
-    ("distill", ["split", "baseline", "search", "regularize", "finetune"]),
+    ("ensemble", ["split", "baseline", "search", "regularize", "finetune"]),
+    ("distill", ["split", "baseline", "search", "regularize", "finetune", "ensemble"]),
     ("evaluate", ["split", *candidates.STORY]),
     ("report", ["ingest", "split", *candidates.STORY, "evaluate"]),
 ]
@@ -188,6 +189,7 @@ def build(
         made.search,
         made.regularize,
         made.finetune,
+        made.ensemble,
         made.distill,
         evaluation,
         params,
@@ -381,8 +383,9 @@ def test_predictions_are_drawn_against_actual_values(tmp_path, monkeypatch):
 
 def timid(made):
     """Right answers come with probabilities below 0.5 too."""
-    for candidate in made.training():
-        candidate.model.write_predictions(0.7 * candidate.model.predictions())
+    for model in (candidate.model for candidate in made.training()):
+        if model.record().enabled:
+            model.write_predictions(0.7 * model.predictions())
 
 
 def test_labels_have_a_table_with_precisions(tmp_path, monkeypatch):
@@ -478,7 +481,22 @@ def test_switched_off_stages_are_said_to_be_off(tmp_path, monkeypatch):
     assert text.count("switched off") >= 4  # in the picture
     assert "The search was switched off" in text
     assert "The chosen model is the baseline" in text
-    assert "Switch on search, regularize, finetune, distill." in text
+    assert "Switch on search, regularize, finetune, ensemble, distill." in text
+
+
+@pytest.mark.parametrize("options", TASKS)
+def test_an_ensemble_without_a_fit_is_reported_like_any_other(tmp_path, monkeypatch, options):
+    better = {**BETTER, "ensemble": 0.99}
+    page = build(tmp_path, monkeypatch, better, **options)
+    text = words(page)
+    assert "The chosen model is ensemble ." in text
+    assert "no fits" in page.split('data-stage="ensemble"')[1].split("</g>")[0]
+    assert "120,000 120,100 0, 0" in section(page, "ledger")
+    # It has no curves to be drawn or told from, and is not said to be off for that.
+    assert "Switched off." not in section(page, "curves")
+    assert "ensemble" not in section(page, "curves").replace("chosen, ensemble", "")
+    assert "ensemble" not in section(page, "diagnosis")
+    assert "What ensemble trained." in text
 
 
 def test_links_within_the_page_lead_somewhere(tmp_path, monkeypatch):
@@ -678,7 +696,7 @@ def test_the_ablation_has_a_section_where_there_was_one(tmp_path, monkeypatch, o
 
 def test_the_dag_is_the_rendered_one_with_costs(tmp_path, monkeypatch):
     page = build(tmp_path, monkeypatch)
-    assert "evaluate reads split, baseline, search, regularize, finetune, distill" in page
+    assert "evaluate reads split, baseline, search, regularize, finetune, ensemble, distill" in page
     assert "as in the README" not in page
     (tmp_path / "docs" / "dag.svg").write_text(draw(STAGES[:3], {}))
     page = build(tmp_path / "other", monkeypatch)
