@@ -99,7 +99,7 @@ def test_one_word_per_stage(nodes: dict[str, Node]) -> None:
     for name, node in nodes.items():
         assert node.stage.module == f"tasks.{name}"
         assert all(artifact.path.parts[:2] == ("artifacts", name) for artifact in node.writes())
-    assert set(sections(list(nodes.values()))) == {*nodes, "objective", "recipe"}
+    assert set(sections(list(nodes.values()))) == {*nodes, "objective", "budget", "recipe"}
 
 
 def test_the_default_run_makes_at_most_36_fits(nodes: dict[str, Node]) -> None:

@@ -68,9 +68,10 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
     rendered = {name: entry["params"] for name, entry in stages.items()}
     sharing = {
         shared: {name for name, listed in rendered.items() if shared in listed}
-        for shared in ("objective", "recipe")
+        for shared in ("objective", "recipe", "budget")
     }
     assert sharing["objective"] == {"search", "regularize", "distill", "evaluate"}
     assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
+    assert sharing["budget"] == {"baseline", "search", "regularize", "finetune", "distill"}
     for name, listed in rendered.items():
         assert listed == [name, *(shared for shared, stages in sharing.items() if name in stages)]

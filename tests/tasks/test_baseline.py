@@ -44,13 +44,16 @@ def out(development, tmp_path_factory):
     return trained(tmp_path_factory.mktemp("baseline"), development)
 
 
-def trained(folder, development, *, executor=None, shares=(), seeds=(1, 2), **changes):
+def trained(
+    folder, development, *, executor=None, shares=(), seeds=(1, 2), budget=small.FREE, **changes
+):
     """changes: to the recipe."""
     out = Baseline.at(folder)
     baseline.function(
         out=out,
         development=development,
         recipe=small.RECIPE.changed(changes),
+        budget=budget,
         params=params(seeds=seeds, shares=shares),
         executor=executor or InSeries(),
     )
@@ -98,7 +101,7 @@ def test_the_record_counts_what_was_done(out):
     assert record.multiply_adds == 8 * 8 * 9 * 4 + 4 * 4 * 4 * 10
     assert record.settings["width"] == 4
     assert record.settings["batch_size"] == 32
-    cost = baseline.cost({"baseline": params(), "recipe": small.RECIPE})
+    cost = baseline.cost({"baseline": params(), "recipe": small.RECIPE, "budget": small.FREE})
     assert (cost.fits, cost.epochs) == (record.fits, record.epochs)
 
 
@@ -215,7 +218,11 @@ def test_shares_of_the_rows_tell_how_it_learns(development, tmp_path):
         "50 % of the rows": 16,
         "train": 8,
     }
-    asked = {"baseline": params(shares=[0.2, 0.5]), "recipe": small.RECIPE.changed({"epochs": 8})}
+    asked = {
+        "baseline": params(shares=[0.2, 0.5]),
+        "recipe": small.RECIPE.changed({"epochs": 8}),
+        "budget": small.FREE,
+    }
     cost, record = baseline.cost(asked), out.model.record()
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs) == (6, 2 * (40 + 16 + 8))
     assert record.examples == 2 * 8 * 3 * 120

@@ -25,6 +25,11 @@ def params(**changes):
     return DistillParams.model_validate_json(json.dumps(SMALL | changes))
 
 
+def costs(*, budget=small.FREE, **changes):
+    asked = {"distill": params(**changes), "recipe": small.RECIPE, "budget": budget}
+    return distill.cost(asked)
+
+
 def candidate(folder, development, stage, predictions):
     """An untrained model, and one seed's validation predictions that it did not make."""
     trained = small.predecessor(folder, stage)
@@ -46,7 +51,7 @@ def certain(development, right, certainty):
     return probabilities
 
 
-def distilled(folder, development, first, second, metric, **changes):
+def distilled(folder, development, first, second, metric, *, budget=small.FREE, **changes):
     """Between a baseline and a regularised network; the other two are switched off."""
     out = Candidate.at(folder / "distill")
     distill.function(
@@ -58,6 +63,7 @@ def distilled(folder, development, first, second, metric, **changes):
         finetune=off(folder, "finetune"),
         objective=left.objective(metric),
         recipe=small.RECIPE,
+        budget=budget,
         params=params(**changes),
         executor=InSeries(),
     )
@@ -94,7 +100,7 @@ def test_the_best_candidate_teaches_and_stays_as_it_is(
 
     record = out.model.record()
     assert record.settings["teacher"] == teacher
-    assert record.fits == distill.cost({"distill": params(), "recipe": small.RECIPE}).fits == 1
+    assert record.fits == costs().fits == 1
     assert out.model.fits.read()["phase"].unique().tolist() == ["distil"]
     after = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
     assert before == after
@@ -158,10 +164,11 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         finetune=None,
         objective=None,
         recipe=small.RECIPE,
+        budget=small.FREE,
         params=params(enabled=False),
         executor=InSeries(),
     )
 
     assert out.model.record().enabled is False
     assert out.metrics.read() == {}
-    assert distill.cost({"distill": params(enabled=False), "recipe": small.RECIPE}).fits == 0
+    assert costs(enabled=False).fits == 0

@@ -29,7 +29,7 @@ def params(**changes):
     return FinetuneParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def tuned(folder, development, **changes):
+def tuned(folder, development, *, budget=small.FREE, **changes):
     out = Candidate.at(folder / "finetune")
     finetune.function(
         out=out,
@@ -37,6 +37,7 @@ def tuned(folder, development, **changes):
         baseline=small.predecessor(folder, "baseline"),
         search=small.predecessor(folder, "search", enabled=False),
         regularize=small.predecessor(folder, "regularize", **NORMAL),
+        budget=budget,
         params=params(**changes),
         executor=InSeries(),
     )
@@ -131,7 +132,8 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
 
 
 def test_the_cost_counts_the_source_and_both_phases():
-    cost = finetune.cost({"finetune": params(seeds=[1, 2, 3])})
+    cost = finetune.cost({"finetune": params(seeds=[1, 2, 3]), "budget": small.FREE})
 
     assert (cost.fits, cost.epochs) == (1 + 2 * 3, 2 + 3 * (1 + 2))
-    assert finetune.cost({"finetune": params(enabled=False)}).fits == 0
+    off = {"finetune": params(enabled=False), "budget": small.FREE}
+    assert finetune.cost(off).fits == 0

@@ -47,6 +47,21 @@ class Counted(InSeries):
         return super().map(function, items, names, **more)
 
 
+class Searching:
+    """What the section `search` says, for a test."""
+
+    def __init__(self, epochs=small.RECIPE.epochs):
+        self.epochs = epochs
+
+    def longest(self, recipe):
+        return self.epochs
+
+
+def costs(asked, *, search=None, budget=small.FREE):
+    sections = {"recipe": small.RECIPE, "search": search or Searching(), "budget": budget}
+    return regularize.cost({"regularize": asked, **sections})
+
+
 def regularized(tmp_path, development, *, executor=None, objective=ACCURACY, **options):
     out = Regularized.at(tmp_path / "regularize")
     changes = options.pop("params", params())
@@ -58,6 +73,7 @@ def regularized(tmp_path, development, *, executor=None, objective=ACCURACY, **o
         search=small.predecessor(tmp_path, "search", **searched),
         objective=objective,
         recipe=small.RECIPE,
+        budget=options.pop("budget", small.FREE),
         params=changes,
         executor=executor or InSeries(),
     )
@@ -128,7 +144,7 @@ def test_an_ablation_trains_every_variant_once_and_costs_what_was_declared(tmp_p
         )
     ]
     record, fits = out.model.record(), out.model.fits.read()
-    cost = regularize.cost({"regularize": asked, "recipe": small.RECIPE})
+    cost = costs(asked)
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs)
     assert (cost.fits, cost.epochs) == (8, 3 * 2 + 3 + 2 * 3 + 2 + 3)
     assert fits["phase"].drop_duplicates().tolist()[-2:] == ["without longer", "train"]
@@ -172,7 +188,7 @@ def test_only_what_earned_its_place_is_kept(tmp_path):
         .model_dump()
     )
     assert "with learning (gain proven); left out: idle (no gain proven), blind (" in record.summary
-    cost = regularize.cost({"regularize": asked, "recipe": small.RECIPE})
+    cost = costs(asked)
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs)
     left.check(out, development)
     # The differences are those of the runs themselves.
@@ -237,6 +253,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         search=None,
         objective=ACCURACY,
         recipe=small.RECIPE,
+        budget=small.FREE,
         params=params(enabled=False, ablation=True),
         executor=InSeries(),
     )
@@ -246,7 +263,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
     assert out.curves.read().columns.tolist()[0] == "epoch"
     assert pd.read_csv(out.ablation.path).empty
     off = params(enabled=False, ablation=True)
-    assert regularize.cost({"regularize": off, "recipe": small.RECIPE}).fits == 0
+    assert costs(off).fits == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from dataset import folding, folds
 from dataset.examples import Development
 from models import finder, training
+from models.budget import Budget
 from models.candidate import Searched
 from models.curves import Line
 from models.finder import Found
@@ -63,13 +65,23 @@ def budget(**changes):
     return SMALL["budget"] | changes
 
 
-def searched(folder, development, *, executor=None, metric="accuracy", recipe=None, **changes):
+def searched(
+    folder,
+    development,
+    *,
+    executor=None,
+    metric="accuracy",
+    recipe=None,
+    shared=small.FREE,
+    **changes,
+):
     out = Searched.at(folder)
     search.function(
         out=out,
         development=development,
         objective=left.objective(metric),
         recipe=small.RECIPE.changed(recipe or {}),
+        budget=shared,
         params=params(**changes),
         executor=executor or InSeries(),
     )
@@ -554,9 +566,10 @@ def test_switched_off_it_still_writes_its_outputs(development, tmp_path):
     assert cost(enabled=False).fits == 0
 
 
-def cost(**changes):
-    sections = {"search": params(**changes), "recipe": small.RECIPE}
-    return search.cost(sections)
+def cost(*, shared=small.FREE, folds=0, repeats=1, **changes):
+    split = SimpleNamespace(folds=folds, repeats=repeats)
+    sections = {"recipe": small.RECIPE, "split": split, "budget": shared}
+    return search.cost({"search": params(**changes), **sections})
 
 
 def test_the_cost_counts_trials_and_retrainings():
@@ -569,9 +582,14 @@ def test_the_cost_counts_trials_and_retrainings():
 
 
 def test_what_makes_runs_differ_is_in_the_plan():
-    assert search.caution({"search": params()}) is None
-    assert "clock" in search.caution({"search": params(budget=budget(minutes=5))})
-    assert "fold" in search.caution({"search": params(validation="folds")})
+    def caution(shared=small.FREE, **changes):
+        return search.caution({"search": params(**changes), "budget": shared})
+
+    timed = Budget(epochs=None, minutes=5)
+    assert caution() is caution(validation="folds") is caution(timed, enabled=False) is None
+    assert caution(budget=budget(minutes=5)).startswith("search.budget.minutes ends it")
+    assert caution(timed).startswith("budget.minutes ends fits")
+    assert "choose others; budget.minutes" in caution(timed, budget=budget(minutes=5))
 
 
 @pytest.mark.parametrize(
