@@ -146,6 +146,7 @@ def learn(item: StudentRun) -> training.Run:
             name=item.name,
             criterion=criterion(data.target, item.temperature, item.hard_weight),
             weights=data.weights,
+            minutes=item.minutes,
         )
         return [("distil", fitted)]
 

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import keras
@@ -42,11 +43,13 @@ class Fitted:
     """Whether the fit ended because its loss was no number any more."""
     stopped: bool = False
     """Whether it ended because it was worse than `stops` allow."""
+    out_of_time: bool = False
+    """Whether it ended because its minutes were over."""
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite, or
-    whose best one so far is above `stops`.
+    whose best one so far is above `stops`, or whose time is over.
 
     Stands before EarlyStopping, which finds `val_loss` in the shared logs.
     """
@@ -56,15 +59,18 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         validate: Callable[[], tuple[float, float | None]],
         rate: Callable[[int], float],
         stops: Sequence[float],
+        over: Callable[[], bool],
     ) -> None:
         """`validate` gives loss and accuracy; `rate` the learning rate of an epoch's last step;
-        `stops`: see `fit`."""
+        `stops`: see `fit`; `over` whether there is no time for another epoch."""
         super().__init__()
         self.validate = validate
         self.rate = rate
         self.stops = stops
+        self.over = over
         self.best = math.inf
         self.stopped = False
+        self.out_of_time = False
         self.epochs: list[Epoch] = []
         self.diverged = False
 
@@ -89,6 +95,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.best = min(self.best, logs["val_loss"])
         if not self.diverged and epoch < len(self.stops) and self.best > self.stops[epoch]:
             self.stopped = True
+            self.model.stop_training = True
+        # After its last epoch a fit came to its own end, however late.
+        whole = self.diverged or self.stopped or epoch + 1 == self.params["epochs"]
+        if not whole and self.over():
+            self.out_of_time = True
             self.model.stop_training = True
 
 
@@ -197,6 +208,7 @@ def fit(
     criterion: Criterion = CLASSIFY,
     weights: Weights = (None, None),
     stops: Sequence[float] = (),
+    minutes: float | None = None,
     mixing: Mixing | None = None,
 ) -> Fitted:
     """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
@@ -204,9 +216,13 @@ def fit(
     `weights` say how much each example counts in the loss, `(n,)` float32 for training and for
     validation; None: all alike. `seed` orders the batches; initial weights and dropout follow from
     `determinism.start`, which the caller has called before it built the network. `name` labels the
-    one line in the log. `mixing`: how training examples are mixed, if they are. Never raises for a
-    loss that is no number: see `Fitted.diverged`.
+    one line in the log. `mixing`: how training examples are mixed, if they are. `stops`: by epoch,
+    the validation loss that its best one so far must not exceed. `minutes` of the clock, after
+    which the epoch under way is the last one; the weights are then those that its end would have
+    left, of the best epoch with `patience`, else the last. Never raises for a loss that is no
+    number: see `Fitted.diverged`.
     """
+    begun = monotonic()
     with span("fit"):
         others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
         dataset, steps = batches(train[0], others, settings.batch_size, seed)
@@ -224,6 +240,7 @@ def fit(
             lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
             lambda epoch: optimizer.rate(network.optimizer, steps * (epoch + 1) - 1),
             stops,
+            lambda: minutes is not None and monotonic() - begun >= 60 * minutes,
         )
         averaged = [] if settings.ema is None else [optimizer.Averaged()]
         callbacks = [*averaged, watch, *schedule.callbacks(settings), *_stopping(settings)]
@@ -236,7 +253,7 @@ def fit(
             verbose=0,
         )
         outputs = forward(validation[0])
-    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped)
+    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped, watch.out_of_time)
     loss, right = criterion.measure(validation[1], outputs, weights[1])
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
@@ -244,9 +261,18 @@ def fit(
         len(fitted.epochs),
         loss,
         "" if right is None else f", accuracy {right:.4f}",
-        ", diverged" if fitted.diverged else ", stopped" if fitted.stopped else "",
+        _ended(fitted),
     )
     return fitted
+
+
+def _ended(fitted: Fitted) -> str:
+    """How a fit ended, where not by itself, as the end of a line in the log."""
+    if fitted.diverged:
+        return ", diverged"
+    if fitted.stopped:
+        return ", stopped"
+    return ", out of time" if fitted.out_of_time else ""
 
 
 def _to_mean_one(weights: Array) -> Array:

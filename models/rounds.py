@@ -35,6 +35,15 @@ def brackets(epochs: int, factor: int) -> list[list[tuple[int, int]]]:
     ]
 
 
+def longest(space: Mapping[str, Dimension], epochs: int) -> int:
+    """Epochs that a trial is trained for at the most; `epochs`: of what is not varied."""
+    varied = space.get("epochs")
+    if varied is None:
+        return epochs
+    lengths: list[int] = [*varied.ends(), *([epochs] if varied.when else [])]
+    return max(lengths)
+
+
 def expected(
     method: Method, space: Mapping[str, Dimension], trials: int | None, epochs: int, factor: int
 ) -> tuple[int, int]:

@@ -268,6 +268,8 @@ class SourceRun:
     """Fraction of values swapped and of words hidden, for `masked`."""
     seed: int
     name: str
+    minutes: float | None = None
+    """Of the clock; None: as long as it takes."""
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,7 @@ def pretrain(item: SourceRun) -> SourceResult:
         item.seed,
         name=item.name,
         criterion=task.criterion,
+        minutes=item.minutes,
     )
     archive.save(network.clean(built), Path(item.model))
     [lines] = curves.lines([("source", fitted.epochs)], item.seed)
@@ -402,7 +405,10 @@ def transfer(item: TransferRun) -> training.Run:
                 normalises = isinstance(layer, keras.layers.BatchNormalization)
                 layer.trainable = phase == "unfrozen" and not normalises
             name = f"{item.name} {phase}"
-            phases.append((phase, training.fit_to_target(built, data, settings, item.seed, name)))
+            fitted = training.fit_to_target(
+                built, data, settings, item.seed, name, minutes=item.minutes
+            )
+            phases.append((phase, fitted))
         # The saved model says nothing of phases: later stages may train all of it.
         for layer in layers:
             layer.trainable = True

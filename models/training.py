@@ -6,10 +6,10 @@ which merely hands out pieces never waits for TensorFlow.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from models import curves, determinism, rows, suited
 from models.curves import Line
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec, Recipe
-from pipeline.executor import Executor, Label, Reads, Writes
+from pipeline.executor import Executor, Label, Mark, Reads, Writes
 
 if TYPE_CHECKING:
     import keras
@@ -154,11 +154,18 @@ class Run:
     examples: int
     """Training examples seen over all fits."""
     diverged: bool
+    out_of_time: bool = False
+    """Whether the clock ended one of its fits."""
 
     @property
     def epochs(self) -> int:
         """Epochs trained over all fits."""
         return sum(len(lines) for lines in self.lines)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether another time it would come to the same; a clock shows another time then."""
+        return not self.out_of_time
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,9 @@ class SeedRun:
     seed: int
     name: Label
     """For the log."""
+    minutes: Annotated[float | None, Mark.LABEL] = field(default=None, kw_only=True)
+    """Of the clock, for each of its fits; None: as long as it takes. Nothing that may be kept
+    follows from it: see `Run.lasting`."""
 
 
 def train_seeds(
@@ -182,9 +192,11 @@ def train_seeds(
     recipe: Recipe,
     seeds: Sequence[int],
     stage: str,
+    minutes: float | None = None,
 ) -> list[Run]:
     """One network from scratch for each seed, in their order; the models lie in `folder`.
 
+    `minutes` of the clock has each fit at the most, None: as long as it takes.
     Raises InputError where the recipe does not suit the data.
     """
     suited.require(recipe, development.schema())
@@ -196,6 +208,7 @@ def train_seeds(
             recipe.fit,
             seed,
             f"{stage} seed {seed}",
+            minutes=minutes,
         )
         for seed in seeds
     ]
@@ -237,7 +250,8 @@ def fit_plainly(
     network: "keras.Model", data: Encoded, item: SeedRun
 ) -> "Sequence[tuple[str, Fitted]]":
     """One fit to the targets, called phase "train"."""
-    return [("train", fit_to_target(network, data, item.settings, item.seed, item.name))]
+    fitted = fit_to_target(network, data, item.settings, item.seed, item.name, minutes=item.minutes)
+    return [("train", fitted)]
 
 
 def fit_to_target(
@@ -247,8 +261,10 @@ def fit_to_target(
     seed: int,
     name: str,
     stops: Sequence[float] = (),
+    minutes: float | None = None,
 ) -> "Fitted":
-    """Train `network` in place on what the data say; `stops`: see `models.fit.fit`."""
+    """Train `network` in place on what the data say; `stops` and `minutes`: see
+    `models.fit.fit`."""
     from models import criterion, fit
     from models.mixing import Mixing
 
@@ -263,6 +279,7 @@ def fit_to_target(
         criterion=criterion.trained_by(data.target, settings),
         weights=data.weights,
         stops=stops,
+        minutes=minutes,
         mixing=mixing,
     )
 
@@ -284,6 +301,7 @@ def _run(
         count.multiply_adds(network),
         sum(len(fit) for fit in numbered) * len(data.train),
         any(fitted.diverged for _, fitted in phases),
+        any(fitted.out_of_time for _, fitted in phases),
     )
 
 

@@ -44,14 +44,14 @@ class Outcome:
 
     status: Status
     reason: str
-    """Why it came to nothing; else empty."""
+    """Why it came to nothing, or ended by the clock; else empty."""
     run: Run | None
     """None where there was an error."""
 
     @property
     def lasting(self) -> bool:
-        """Whether another time it would come to the same; memory may suffice then."""
-        return self.status != "memory"
+        """Whether another time it would come to the same; memory or time may suffice then."""
+        return self.status != "memory" and (self.run is None or self.run.lasting)
 
 
 def attempt(item: Attempt) -> Outcome:
@@ -64,7 +64,7 @@ def attempt(item: Attempt) -> Outcome:
     def fit(network: "keras.Model", data: "Encoded") -> "Sequence[tuple[str, Fitted]]":
         nonlocal stopped
         fitted = training.fit_to_target(
-            network, data, item.settings, item.seed, item.name, item.stops
+            network, data, item.settings, item.seed, item.name, item.stops, item.minutes
         )
         stopped = fitted.stopped
         return [("trial", fitted)]
@@ -83,7 +83,8 @@ def attempt(item: Attempt) -> Outcome:
         return Outcome("diverged", f"its loss was no number any more in epoch {run.epochs}", run)
     if stopped:
         return Outcome("stopped", f"worse than most before in epoch {run.epochs}", run)
-    return Outcome("completed", "", run)
+    reason = f"out of time in epoch {run.epochs}" if run.out_of_time else ""
+    return Outcome("completed", reason, run)
 
 
 def _no_memory(error: BaseException | None) -> bool:

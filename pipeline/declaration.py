@@ -129,10 +129,9 @@ class Stage:
     def _sections_for(
         self, function: Callable[..., Any], params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Those of its sections that the function names, by parameter."""
+        """The sections that the function names: `params` is the stage's own."""
         wanted = inspect.signature(function).parameters
-        names = self.section_names().items()
-        return {name: params[section] for name, section in names if name in wanted}
+        return {name: params[self.name if name == "params" else name] for name in wanted}
 
     @property
     def fans_out(self) -> bool:
@@ -174,10 +173,12 @@ def stage(
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a function as a stage.
 
-    `cost` gives the fits and epochs from those of the stage's checked sections that it names as the
-    stage does: `params`, and shared ones; `files` are dependencies that no
-    import shows (templates, fonts), relative to the project's folder. `caution` says, from
-    sections as `cost`, what a plan should say of running it, if anything.
+    `cost` gives the fits and epochs from the checked sections that it names: `params`, the stage's
+    own, and any other of params.yaml by its name. The stage comes to depend on none of them: what
+    it will train may follow from another stage's values, its result only from that stage's.
+    `files` are dependencies that no import shows (templates, fonts), relative to the project's
+    folder. `caution` says, from sections as `cost`, what a plan should say of running it, if
+    anything.
     """
 
     def declare(function: Callable[..., None]) -> Stage:

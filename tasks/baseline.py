@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from dataset.examples import Development
 from models import results, shares, training, yardsticks
+from models.budget import Allowance, Budget
 from models.candidate import Baseline
 from models.settings import Recipe, Seeds
 from models.training import Run
@@ -39,29 +40,40 @@ class BaselineParams(Section):
     would gain; each costs as many steps as all rows."""
 
 
-def _cost(params: BaselineParams, recipe: Recipe) -> Cost:
-    epochs = recipe.epochs + sum(
-        shares.lengthened(recipe.fit, share).epochs for share in params.shares
-    )
-    seeds = len(params.seeds)
-    return Cost(fits=seeds * (1 + len(params.shares)), epochs=seeds * epochs)
+def _allowed(params: BaselineParams, recipe: Recipe, budget: Budget) -> Allowance:
+    """The network and the shares are shortened alike: all are then still trained for as many
+    steps, as what is foretold from them takes for granted."""
+    parts = [shares.lengthened(recipe.fit, share).epochs for share in params.shares]
+    return budget.among([recipe.epochs, *parts] * len(params.seeds))
 
 
-@stage(cost=_cost)
+def _cost(params: BaselineParams, recipe: Recipe, budget: Budget) -> Cost:
+    allowed = _allowed(params, recipe, budget)
+    return Cost(allowed.fits, allowed.most)
+
+
+def _caution(budget: Budget) -> str | None:
+    return budget.caution()
+
+
+@stage(cost=_cost, caution=_caution)
 def baseline(
     out: Baseline,
     development: Development,
     recipe: Recipe,
+    budget: Budget,
     params: BaselineParams,
     executor: Executor,
 ) -> None:
     """A network as the recipe has it, beside a constant answer and a linear model."""
+    allowed = _allowed(params, recipe, budget)
+    own = allowed.shorten(recipe)
     runs = training.train_seeds(
-        executor, development, out.model.make(), recipe, params.seeds, "baseline"
+        executor, development, out.model.make(), own, params.seeds, "baseline", allowed.minutes
     )
     [measured] = executor.map(yardsticks.predict, [str(development.path)], ["baseline yardsticks"])
     out.yardsticks.write(measured)
-    less = _learn(executor, development, out.model.path / "shares", recipe, params)
+    less = _learn(executor, development, out.model.path / "shares", recipe, allowed, params)
     rows = [
         shares.learned(run, share, len(shares.sampled(development, share)))
         for share, held in less.items()
@@ -75,9 +87,9 @@ def baseline(
         out,
         runs,
         stage="baseline",
-        summary=f"The recipe as it is: width {recipe.width} and depth {recipe.depth}, trained for "
-        f"{'' if recipe.patience is None else 'up to '}{recipe.epochs} epochs.",
-        settings=recipe.model_dump(),
+        summary=f"The recipe as it is: width {own.width} and depth {own.depth}, trained for "
+        f"{'' if own.patience is None else 'up to '}{own.epochs} epochs.",
+        settings=own.model_dump(),
         development=development,
         before=[
             results.called(run, f"{100 * share:g} % of the rows")
@@ -92,6 +104,7 @@ def _learn(
     development: Development,
     folder: Path,
     recipe: Recipe,
+    allowed: Allowance,
     params: BaselineParams,
 ) -> dict[float, list[Run]]:
     """The runs of all seeds by share; no model is kept."""
@@ -101,9 +114,10 @@ def _learn(
                 str(part.path),
                 None,
                 recipe.network,
-                shares.lengthened(recipe.fit, share),
+                allowed.shorten(shares.lengthened(recipe.fit, share)),
                 seed,
                 f"baseline {100 * share:g} % seed {seed}",
+                minutes=allowed.minutes,
             )
             for share, part in zip(params.shares, parts, strict=True)
             for seed in params.seeds

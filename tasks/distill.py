@@ -5,6 +5,7 @@ from pydantic import Field
 from dataset.examples import Development
 from metrics.objective import Objective
 from models import distillation, results
+from models.budget import Budget
 from models.candidate import Candidate, Trained
 from models.settings import Changes, Recipe, Retraining
 from pipeline.declaration import Cost, stage
@@ -22,12 +23,18 @@ class DistillParams(Retraining):
     """Share of the labels in the loss; the rest is the teacher's."""
 
 
-def _cost(params: DistillParams, recipe: Recipe) -> Cost:
-    fits = len(params.seeds) * params.enabled
-    return Cost(fits=fits, epochs=fits * params.student.get("epochs", recipe.epochs))
+def _cost(params: DistillParams, recipe: Recipe, budget: Budget) -> Cost:
+    if not params.enabled:
+        return Cost()
+    allowed = budget.among([params.student.get("epochs", recipe.epochs)] * len(params.seeds))
+    return Cost(allowed.fits, allowed.most)
 
 
-@stage(cost=_cost)
+def _caution(params: DistillParams, budget: Budget) -> str | None:
+    return budget.caution() if params.enabled else None
+
+
+@stage(cost=_cost, caution=_caution)
 def distill(
     out: Candidate,
     development: Development,
@@ -38,6 +45,7 @@ def distill(
     ensemble: Trained,
     objective: Objective,
     recipe: Recipe,
+    budget: Budget,
     params: DistillParams,
     executor: Executor,
 ) -> None:
@@ -55,7 +63,9 @@ def distill(
         [distillation.Teaching(str(development.path), str(teacher.model), str(logits))],
         [f"distill teacher {told.stage}"],
     )
-    student = recipe.changed(params.student)
+    asked = recipe.changed(params.student)
+    allowed = budget.among([asked.epochs] * len(params.seeds))
+    student = allowed.shorten(asked)
     items = [
         distillation.StudentRun(
             str(development.path),
@@ -67,6 +77,7 @@ def distill(
             str(logits),
             params.temperature,
             params.hard_weight,
+            minutes=allowed.minutes,
         )
         for seed in params.seeds
     ]

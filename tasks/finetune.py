@@ -6,6 +6,7 @@ from pydantic import Field
 
 from dataset.examples import Development, Schema
 from models import results, sources, training
+from models.budget import Allowance, Budget
 from models.candidate import Candidate, Trained
 from models.settings import Epochs, Patience, Rate, Recipe, Seeds
 from pipeline.declaration import Cost, stage
@@ -42,23 +43,31 @@ class FinetuneParams(Section):
     """Two fits for each; the source task is trained once, with the first."""
 
 
-def _cost(params: FinetuneParams) -> Cost:
+def _allowed(params: FinetuneParams, budget: Budget) -> Allowance:
+    """The source task and both phases of every seed are shortened alike."""
+    phases = [params.frozen_epochs, params.epochs] * len(params.seeds)
+    return budget.among([params.source_epochs, *phases])
+
+
+def _cost(params: FinetuneParams, budget: Budget) -> Cost:
     if not params.enabled:
         return Cost()
-    seeds = len(params.seeds)
-    return Cost(
-        fits=1 + 2 * seeds,
-        epochs=params.source_epochs + seeds * (params.frozen_epochs + params.epochs),
-    )
+    allowed = _allowed(params, budget)
+    return Cost(allowed.fits, allowed.most)
 
 
-@stage(cost=_cost)
+def _caution(params: FinetuneParams, budget: Budget) -> str | None:
+    return budget.caution() if params.enabled else None
+
+
+@stage(cost=_cost, caution=_caution)
 def finetune(
     out: Candidate,
     development: Development,
     baseline: Trained,
     search: Trained,
     regularize: Trained,
+    budget: Budget,
     params: FinetuneParams,
     executor: Executor,
 ) -> None:
@@ -70,9 +79,12 @@ def finetune(
     start = results.latest(regularize, search, baseline)
     recipe = Recipe.of(start.settings)
     spec, settings = recipe.network, recipe.fit
+    allowed = _allowed(params, budget)
     folder = out.model.make()
     model = folder / "source.keras"
-    source_settings = settings.model_copy(update={"epochs": params.source_epochs, "patience": None})
+    source_settings = allowed.shorten(
+        settings.model_copy(update={"epochs": params.source_epochs, "patience": None})
+    )
     source = sources.SourceRun(
         str(development.path),
         str(model),
@@ -83,16 +95,21 @@ def finetune(
         params.swap,
         params.seeds[0],
         f"finetune source {params.source}",
+        allowed.minutes,
     )
     [pretrained] = executor.map(sources.pretrain, [source], [source.name])
     _check_source(pretrained, settings.learning_rate)
-    frozen = settings.model_copy(update={"epochs": params.frozen_epochs, "patience": None})
-    unfrozen = settings.model_copy(
-        update={
-            "learning_rate": settings.learning_rate * params.learning_rate_factor,
-            "epochs": params.epochs,
-            "patience": params.patience,
-        }
+    frozen = allowed.shorten(
+        settings.model_copy(update={"epochs": params.frozen_epochs, "patience": None})
+    )
+    unfrozen = allowed.shorten(
+        settings.model_copy(
+            update={
+                "learning_rate": settings.learning_rate * params.learning_rate_factor,
+                "epochs": params.epochs,
+                "patience": params.patience,
+            }
+        )
     )
     items = [
         sources.TransferRun(
@@ -104,6 +121,7 @@ def finetune(
             f"finetune seed {seed}",
             str(model),
             frozen,
+            minutes=allowed.minutes,
         )
         for seed in params.seeds
     ]
@@ -114,7 +132,7 @@ def finetune(
         runs,
         stage="finetune",
         summary=f"The network of {start.stage}, its trunk trained on {_told(params)}, then tuned: "
-        f"{params.frozen_epochs} epochs with the trunk frozen, up to {params.epochs} without.",
+        f"{frozen.epochs} epochs with the trunk frozen, up to {unfrozen.epochs} without.",
         settings=spec.model_dump() | unfrozen.model_dump() | {"source": params.source},
         development=development,
         before=[_as_run(pretrained, runs[0])],

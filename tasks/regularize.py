@@ -1,7 +1,7 @@
 """Regularisation: the best settings so far, with the techniques that params.yaml lists."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from metrics.intervals import Bootstrap
 from metrics.objective import Objective
 from models import ablation, results, suited, training
 from models.ablation import Ablation, Decision, Design, Outcome, Variant
+from models.budget import Allowance, Budget
 from models.candidate import Regularized, Trained
 from models.settings import Changes, Recipe, Retraining
 from models.training import Run
@@ -69,19 +70,36 @@ class RegularizeParams(Retraining):
         ]
 
 
-def _cost(params: RegularizeParams, recipe: Recipe) -> Cost:
+class _Search(Protocol):
+    """What the section `search` says of the settings that this stage begins with."""
+
+    def longest(self, recipe: Recipe) -> int:
+        """Epochs that they have at the most."""
+
+
+def _allowed(params: RegularizeParams, design: Design, epochs: int, budget: Budget) -> Allowance:
+    """Every variant and the stage's own network are shortened alike; `epochs`: of the settings
+    that the techniques are added to."""
+    lengths = [one.changes.get("epochs", epochs) for one in params.apart(design)]
+    own = design.all.get("epochs", epochs)
+    if params.keep == "earned":
+        # Which techniques it will have is not known before the others are trained.
+        own = max(epochs, *(held.get("epochs", 0) for held in params.techniques.values()))
+    return budget.among([*lengths, own] * len(params.seeds))
+
+
+def _cost(params: RegularizeParams, recipe: Recipe, search: _Search, budget: Budget) -> Cost:
     if not params.enabled:
         return Cost()
-    design = params.design({})
-    apart = [one.changes.get("epochs", recipe.epochs) for one in params.apart(design)]
-    own = design.all.get("epochs", recipe.epochs)
-    if params.keep == "earned":
-        own = max(recipe.epochs, *(held.get("epochs", 0) for held in params.techniques.values()))
-    seeds = len(params.seeds)
-    return Cost(fits=seeds * (len(apart) + 1), epochs=seeds * (sum(apart) + own))
+    allowed = _allowed(params, params.design({}), search.longest(recipe), budget)
+    return Cost(allowed.fits, allowed.most)
 
 
-@stage(cost=_cost)
+def _caution(params: RegularizeParams, budget: Budget) -> str | None:
+    return budget.caution() if params.enabled else None
+
+
+@stage(cost=_cost, caution=_caution)
 def regularize(
     out: Regularized,
     development: Development,
@@ -89,6 +107,7 @@ def regularize(
     search: Trained,
     objective: Objective,
     recipe: Recipe,
+    budget: Budget,
     params: RegularizeParams,
     executor: Executor,
 ) -> None:
@@ -100,16 +119,23 @@ def regularize(
     start = results.latest(search, baseline)
     begun = Recipe.of(start.settings)
     design = params.design(begun.model_dump())
-    apart = _train_apart(executor, development, begun, params)
+    allowed = _allowed(params, design, begun.epochs, budget)
+    apart = _train_apart(executor, development, begun, allowed, params)
     kept = list(design.techniques)
     outcomes: list[Outcome] = []
     if params.keep == "earned":
         outcomes = _compare(design, apart, development, objective, params)
         decided = {one.technique for one in outcomes if one.decision in ablation.KEPT}
         kept = [name for name in kept if name in decided]
-    changed = begun.changed(design.changes(kept))
+    changed = allowed.shorten(begun.changed(design.changes(kept)))
     runs = training.train_seeds(
-        executor, development, out.model.make(), changed, params.seeds, "regularize"
+        executor,
+        development,
+        out.model.make(),
+        changed,
+        params.seeds,
+        "regularize",
+        allowed.minutes,
     )
     if params.ablation and params.keep == "all":
         [own] = [one.name for one in design.variants() if one.changes == design.all]
@@ -127,14 +153,18 @@ def regularize(
 
 
 def _train_apart(
-    executor: Executor, development: Development, begun: Recipe, params: RegularizeParams
+    executor: Executor,
+    development: Development,
+    begun: Recipe,
+    allowed: Allowance,
+    params: RegularizeParams,
 ) -> dict[str, list[Run]]:
     """The runs of all seeds by the variant's name; no model is kept.
 
     Raises InputError where a technique does not suit the data.
     """
     variants = params.apart(params.design(begun.model_dump()))
-    recipes = [begun.changed(variant.changes) for variant in variants]
+    recipes = [allowed.shorten(begun.changed(variant.changes)) for variant in variants]
     for recipe in recipes:
         suited.require(recipe, development.schema())
     items = [
@@ -145,6 +175,7 @@ def _train_apart(
             recipe.fit,
             seed,
             f"regularize {variant.name} seed {seed}",
+            minutes=allowed.minutes,
         )
         for variant, recipe in zip(variants, recipes, strict=True)
         for seed in params.seeds

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
 from models import results, rounds, training
+from models.budget import Budget
 from models.candidate import Searched
 from models.rounds import ROUND, Method
 from models.settings import Changes, Recipe, Seed, Seeds
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Budget(Section):
-    """When a search ends; no round begins once any of it is spent."""
+class TrialBudget(Section):
+    """When a search's trials end; no round begins once any of it is spent. Half of the shared
+    section `budget` is a bound as well, which is never passed: see `search_rounds.Limits`."""
 
     trials: int | None = Field(ge=1, le=100_000)
     """Fits with different values; null: until grid or hyperband end by themselves."""
@@ -53,7 +56,7 @@ class SearchParams(Section):
     """How values are proposed."""
     factor: int = Field(ge=2, le=10)
     """Of hyperband: one trial in so many goes on, for so many times the epochs."""
-    budget: Budget
+    budget: TrialBudget
     space: Space
     """What is varied."""
     set: Changes
@@ -94,34 +97,54 @@ class SearchParams(Section):
             raise ValueError("finder: there is no learning_rate in space for it to look for")
         return self
 
+    def longest(self, recipe: Recipe) -> int:
+        """Epochs of the settings that it finds, at the most; those of the recipe without it."""
+        if not self.enabled:
+            return recipe.epochs
+        return rounds.longest(self.space, self.set.get("epochs", recipe.epochs))
 
-def _cost(params: SearchParams, recipe: Recipe) -> Cost:
+
+class _Split(Protocol):
+    """What the section `split` says of folds."""
+
+    @property
+    def folds(self) -> int:
+        """Of one partition."""
+
+    @property
+    def repeats(self) -> int:
+        """Partitions."""
+
+
+def _cost(params: SearchParams, recipe: Recipe, split: _Split, budget: Budget) -> Cost:
     if not params.enabled:
         return Cost()
-    lengths = params.space["epochs"].ends() if "epochs" in params.space else ()
-    longest = max(lengths or [params.set.get("epochs", recipe.epochs)])
+    longest = params.longest(recipe)
     trials, epochs = rounds.expected(
         params.method, params.space, params.budget.trials, longest, params.factor
     )
+    folds = max(1, split.folds * split.repeats) if params.validation == "folds" else 1
+    epochs *= folds
     if params.budget.epochs is not None:
         # The last round may begin with one left.
-        epochs = min(epochs, params.budget.epochs + ROUND * longest)
+        epochs = min(epochs, params.budget.epochs + ROUND * folds * longest)
+    if budget.epochs is not None:
+        epochs = min(epochs, max(budget.epochs // 2, folds))
     again = min(params.retrain, trials) * len(params.seeds)
-    return Cost(fits=trials + again, epochs=epochs + again * longest)
+    fits, epochs = folds * trials + again, epochs + again * longest
+    return Cost(fits, epochs if budget.epochs is None else min(epochs, max(budget.epochs, fits)))
 
 
-def _caution(params: SearchParams) -> str | None:
+def _caution(params: SearchParams, budget: Budget) -> str | None:
     if not params.enabled:
         return None
-    told = []
+    own = None
     if params.budget.minutes is not None:
-        told.append(
+        own = (
             "search.budget.minutes ends it by the clock, so another run may try more or fewer "
             "values and choose others"
         )
-    if params.validation == "folds":
-        told.append("every trial is trained once for each fold; here it is counted as one fit")
-    return "; ".join(told) or None
+    return "; ".join(filter(None, (own, budget.caution()))) or None
 
 
 @stage(cost=_cost, caution=_caution)
@@ -130,6 +153,7 @@ def search(
     development: Development,
     objective: Objective,
     recipe: Recipe,
+    budget: Budget,
     params: SearchParams,
     executor: Executor,
 ) -> None:
@@ -139,6 +163,7 @@ def search(
         out.trials.write(_table([], params.space))
         out.rates.write(search_rates.table(None))
         return
+    begun = monotonic()
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
     space = fitting(params.space, development.schema(), fixed)
@@ -148,14 +173,12 @@ def search(
         found = search_rates.look(development, fixed, params.seed, executor)
         space = search_rates.around(space, found)
     out.rates.write(search_rates.table(found))
-    trials = search_rounds.run(development, space, held, metric, fixed, params, executor)
+    limits = search_rounds.limits_of(budget, params, space, fixed, len(held))
+    trials = search_rounds.run(development, space, held, metric, fixed, limits, params, executor)
     out.trials.write(_table(trials, space))
-    finalists = [
-        _Finalist(trial, fixed.changed(trial.values), runs)
-        for trial, runs in _retrained(
-            _ranked(trials, metric)[: params.retrain], out, development, fixed, params, executor
-        )
-    ]
+    left = budget.less(sum(trial.epochs for trial in trials), (monotonic() - begun) / 60)
+    best_trials = _ranked(trials, metric)[: params.retrain]
+    finalists = _retrained(best_trials, out, development, fixed, left, params, executor)
     truth, weights = development.truth("validation")
     best = _winner(
         finalists, lambda run: metric.sign * metric.score(run.predictions, truth, weights)
@@ -216,12 +239,16 @@ def _retrained(
     out: Searched,
     development: Development,
     fixed: Recipe,
+    budget: Budget,
     params: SearchParams,
     executor: Executor,
-) -> list[tuple[Trial, list[Run]]]:
-    """Every trial with every seed, all side by side."""
+) -> list[_Finalist]:
+    """Every trial with every seed, all side by side, for as long as the budget has left."""
     for left in sorted(out.model.path.glob("trial-*")):  # by a run that was killed
         shutil.rmtree(left)
+    asked = [fixed.changed(trial.values) for trial in trials]
+    allowed = budget.among([varied.epochs for varied in asked for _ in params.seeds])
+    recipes = [allowed.shorten(varied) for varied in asked]
     items = [
         training.SeedRun(
             str(development.path),
@@ -230,14 +257,17 @@ def _retrained(
             varied.fit,
             seed,
             f"search trial {trial.trial} seed {seed}",
+            minutes=allowed.minutes,
         )
-        for trial in trials
-        for varied in [fixed.changed(trial.values)]
+        for trial, varied in zip(trials, recipes, strict=True)
         for seed in params.seeds
     ]
     runs = executor.map(training.train, items, [item.name for item in items])
     each = len(params.seeds)
-    return [(trial, runs[place * each : (place + 1) * each]) for place, trial in enumerate(trials)]
+    return [
+        _Finalist(trial, varied, runs[place * each : (place + 1) * each])
+        for place, (trial, varied) in enumerate(zip(trials, recipes, strict=True))
+    ]
 
 
 def _folder(out: Searched, trial: Trial) -> Path:

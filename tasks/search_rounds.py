@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dataset.examples import Development, Weights
 from dataset.target import Array
 from metrics.objective import Measure
-from models import determinism, folded
+from models import determinism, folded, rounds
+from models.budget import Budget
 from models.rounds import ROUND
 from models.settings import Recipe
 from models.space import Dimension
@@ -89,12 +90,57 @@ def held_out(development: Development, validation: str) -> list[Held]:
     ]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What all trials together may have of the shared budget, half of it: the rest is for training
+    the best ones again.
+
+    A trial is begun only if it can be trained to its end, so the bound is never passed; but there
+    is one trial always, of at least one epoch a fold.
+    """
+
+    epochs: int | None
+    """Trained in all trials, over all folds."""
+    longest: int
+    """Epochs of one fit: at most what lets a round's trials be trained, since a single trial is no
+    search."""
+    minutes: float | None
+    """Of the clock, after which no round begins."""
+    minutes_each: float | None
+    """Of the clock, for one fit: an even share of those."""
+
+
+def limits_of(
+    budget: Budget,
+    params: "SearchParams",
+    space: Mapping[str, Dimension],
+    recipe: Recipe,
+    folds: int,
+) -> Limits:
+    """The trials' half, less where retrainings could not even have an epoch each; `recipe` has the
+    values of all that is not varied."""
+
+    def trials(length: int) -> int:
+        return rounds.expected(params.method, space, params.budget.trials, length, params.factor)[0]
+
+    longest = rounds.longest(space, recipe.epochs)
+    epochs = None
+    if budget.epochs is not None:
+        again = min(params.retrain, trials(longest)) * len(params.seeds)
+        epochs = max(0, min(budget.epochs // 2, budget.epochs - again))
+        longest = min(longest, max(1, epochs // (folds * min(ROUND, trials(longest)))))
+    minutes = None if budget.minutes is None else budget.minutes / 2
+    each = None if minutes is None else minutes / (folds * trials(longest))
+    return Limits(epochs, longest, minutes, each)
+
+
 def run(
     development: Development,
     space: Mapping[str, Dimension],
     held: Sequence[Held],
     metric: Measure,
     recipe: Recipe,
+    limits: Limits,
     params: "SearchParams",
     executor: Executor,
 ) -> list[Trial]:
@@ -110,13 +156,15 @@ def run(
         params.seed,
         higher=metric.sign > 0,
         factor=params.factor,
-        epochs=recipe.epochs,
+        epochs=min(recipe.epochs, limits.longest),
     )
     trials: list[Trial] = []
-    while proposals := oracle.ask(_room(trials, params, begun)):
+    while proposals := oracle.ask(_room(trials, len(held), limits, params, begun)):
         curves = _curves(trials, len(held)) if params.hopeless else {}
         attempts = [
-            _attempt(len(trials) + place, proposal, one.fold, development, recipe, params, curves)
+            _attempt(
+                len(trials) + place, proposal, one.fold, development, recipe, limits, params, curves
+            )
             for one in held  # fold by fold: a process keeps the last one that it encoded
             for place, proposal in enumerate(proposals, 1)
         ]
@@ -131,15 +179,22 @@ def run(
     return trials
 
 
-def _room(trials: Sequence[Trial], params: "SearchParams", begun: float) -> int:
+def _room(
+    trials: Sequence[Trial], folds: int, limits: Limits, params: "SearchParams", begun: float
+) -> int:
     """How many trials may still be asked for at once."""
     budget = params.budget
     spent = sum(trial.epochs for trial in trials)
     if budget.epochs is not None and spent >= budget.epochs:
         return 0
-    if budget.minutes is not None and time.monotonic() - begun >= 60 * budget.minutes:
+    clocks = [one for one in (budget.minutes, limits.minutes) if one is not None]
+    if clocks and time.monotonic() - begun >= 60 * min(clocks):
         return 0
-    return ROUND if budget.trials is None else min(ROUND, budget.trials - len(trials))
+    room = ROUND if budget.trials is None else min(ROUND, budget.trials - len(trials))
+    if limits.epochs is None:
+        return room
+    whole = (limits.epochs - spent) // (folds * limits.longest)
+    return min(room, whole if trials else max(1, whole))
 
 
 def _curves(trials: Sequence[Trial], folds: int) -> dict[int, list[list[float]]]:
@@ -162,13 +217,15 @@ def _attempt(
     fold: int | None,
     development: Development,
     recipe: Recipe,
+    limits: Limits,
     params: "SearchParams",
     curves: Mapping[int, list[list[float]]],
 ) -> Attempt:
     from models import tuning
 
     changes = proposal.values | ({} if proposal.epochs is None else {"epochs": proposal.epochs})
-    varied = recipe.changed(changes)
+    asked = recipe.changed(changes)
+    varied = asked.changed({"epochs": min(asked.epochs, limits.longest)})
     return Attempt(
         development=str(development.path),
         folder=None,
@@ -177,6 +234,7 @@ def _attempt(
         # Of the values alone: for longer it is the same network, trained from its beginning.
         seed=tuning.seed_of(proposal.values, params.seed),
         name=f"search trial {number}" + ("" if fold is None else f" fold {fold + 1}"),
+        minutes=limits.minutes_each,
         fold=fold,
         share=params.share,
         stops=thresholds(curves.get(fold or 0, ()), varied.epochs),

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.training import training
+from models.space import Dimension
 from pipeline.artifacts import Raw, Source
 from pipeline.graph import Node, needs, sections, trace
 from pipeline.params_file import load
@@ -99,7 +101,7 @@ def test_one_word_per_stage(nodes: dict[str, Node]) -> None:
     for name, node in nodes.items():
         assert node.stage.module == f"tasks.{name}"
         assert all(artifact.path.parts[:2] == ("artifacts", name) for artifact in node.writes())
-    assert set(sections(list(nodes.values()))) == {*nodes, "objective", "recipe"}
+    assert set(sections(list(nodes.values()))) == {*nodes, "objective", "budget", "recipe"}
 
 
 def test_the_default_run_makes_at_most_36_fits(nodes: dict[str, Node]) -> None:
@@ -107,6 +109,27 @@ def test_the_default_run_makes_at_most_36_fits(nodes: dict[str, Node]) -> None:
     costs = {name: node.stage.cost(params) for name, node in nodes.items()}
     assert 0 < sum(cost.fits for cost in costs.values()) <= 36
     assert all(cost.epochs >= cost.fits for cost in costs.values())
+
+
+def test_the_cost_of_regularize_follows_search_which_it_does_not_depend_on(
+    nodes: dict[str, Node],
+) -> None:
+    params = load(sections(list(nodes.values())), ROOT / "params.yaml")
+    stage = nodes["regularize"].stage
+    recipe: Any = params["recipe"]
+
+    def epochs(**changes: Any) -> int:
+        searched = params["search"].model_copy(update=changes)
+        one = {"regularize": params["regularize"].model_copy(update={"techniques": {"a": {}}})}
+        return stage.cost({**params, "search": searched, **one}).epochs
+
+    seeds = stage.cost(params).fits
+    assert epochs(set={}) == seeds * recipe.epochs
+    assert epochs(set={"epochs": 33}) == seeds * 33
+    assert epochs(set={"epochs": 33}, enabled=False) == seeds * recipe.epochs
+    varied = {"epochs": Dimension(choice=(7, 44, 5))}
+    assert epochs(set={}, space=varied) == seeds * 44
+    assert "search" not in stage.section_names().values()
 
 
 def test_importing_flows_and_pipeline_does_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from dataset.examples import PICTURE, Column, Development, Examples, Schema
+from models.budget import Budget
 from models.candidate import Record, Trained
 from models.settings import FitSettings, NetworkSpec, Recipe
 from pipeline.params_file import read_raw
@@ -24,6 +25,8 @@ RECIPE = Recipe.of(read_raw(ROOT / "params.yaml")["recipe"]).changed(
 )
 """The project's own, made small."""
 SPEC, SETTINGS = RECIPE.network, RECIPE.fit
+FREE = Budget(epochs=None, minutes=None)
+"""No bound."""
 
 
 def spec(**changes: Any) -> NetworkSpec:

@@ -256,3 +256,54 @@ def test_a_normalised_network_is_as_good_at_inference_as_in_training_after_few_s
     last = fitted.epochs[-1]
     assert last.accuracy > 0.9
     assert last.val_accuracy > last.accuracy - 0.05
+
+
+def clocked(monkeypatch, *seconds):
+    """The clock of fits, which says these one after the other and then stands still."""
+    said = iter(seconds)
+    monkeypatch.setattr(fit, "monotonic", lambda: next(said, seconds[-1]))
+
+
+def in_minutes(minutes, *, epochs=5, patience=None, codes=OTHER_CODES):
+    determinism.start(1)
+    built = network.build((3,), 2, SPEC.model_copy(update={"width": 8}), seed=1)
+    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=epochs, patience=patience)
+    result = fit.fit(
+        built, (INPUTS, CODES), (OTHER, codes), settings, 1, name="seed 1", minutes=minutes
+    )
+    return built, result
+
+
+def test_a_fit_out_of_time_ends_after_the_epoch_under_way_and_says_so(monkeypatch, caplog):
+    clocked(monkeypatch, 100, 219, 220, 221)
+    with caplog.at_level(logging.INFO, logger="fettle"):
+        built, cut = in_minutes(2)
+
+    assert cut.out_of_time
+    assert not cut.stopped
+    assert len(cut.epochs) == 2
+    assert caplog.records[-1].message.endswith(", out of time")
+    # The weights are those of a fit that has these epochs alone.
+    whole, plain = fitted(epochs=2)
+    assert cut.epochs == plain.epochs
+    assert all(map(np.array_equal, built.get_weights(), whole.get_weights()))
+    np.testing.assert_array_equal(cut.outputs, plain.outputs)
+
+
+def test_with_patience_a_fit_out_of_time_keeps_its_best_weights(monkeypatch):
+    # Wrong labels: the first epoch validates best.
+    clocked(monkeypatch, 0, 1, 1, 60)
+    _, cut = in_minutes(1, epochs=30, patience=9, codes=1 - OTHER_CODES)
+
+    losses = [row.val_loss for row in cut.epochs]
+    assert cut.out_of_time
+    assert len(losses) == 3
+    assert int(np.argmin(losses)) == 0
+    loss, _ = criterion.measure_classes(1 - OTHER_CODES, cut.outputs)
+    assert loss == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_a_fit_that_came_to_its_end_was_not_cut_however_late(monkeypatch):
+    clocked(monkeypatch, 0, 1, 1e9)
+    _, late = in_minutes(1, epochs=2)
+    assert (len(late.epochs), late.out_of_time) == (2, False)

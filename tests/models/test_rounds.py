@@ -1,6 +1,6 @@
 import pytest
 
-from models.rounds import brackets, expected
+from models.rounds import brackets, expected, longest
 from tests.models.test_space import CONDITIONAL, space
 
 TABLE = [
@@ -40,3 +40,11 @@ def test_every_bracket_ends_with_all_epochs(epochs):
     for bracket in brackets(epochs, 3):
         assert bracket[-1][1] == epochs
         assert all(count >= 1 for count, _ in bracket)
+
+
+def test_the_longest_trial_is_that_of_the_space_if_epochs_are_varied():
+    assert longest(space(width={"choice": [4, 8]}), 10) == 10
+    assert longest(space(epochs={"int": [2, 9]}), 10) == 9
+    assert longest(space(epochs={"choice": [30, 5]}), 10) == 30
+    conditional = {"choice": [4, 5], "when": {"width": [4]}}
+    assert longest(space(width={"choice": [4, 8]}, epochs=conditional), 10) == 10

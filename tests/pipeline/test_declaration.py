@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from flows.training import training
 from pipeline.artifacts import Bundle, Folder, Raw, Source
-from pipeline.declaration import stage
+from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 from pipeline.graph import Node, sections, trace
 from pipeline.params import Section
@@ -52,6 +52,23 @@ def test_a_stage_may_have_shared_sections_alone() -> None:
     assert not eat.fans_out
 
 
+def test_a_cost_may_name_sections_that_the_stage_does_not_depend_on() -> None:
+    @stage(
+        cost=lambda params, kitchen: Cost(int(params.heat), kitchen.epochs),
+        caution=lambda kitchen: f"{kitchen.epochs} cooks",
+    )
+    def oven(out: Bundle, dough: Folder, params: OvenParams) -> None:
+        """Bake."""
+
+    class Kitchen(Section):
+        epochs: int
+
+    sections = {"oven": OvenParams(heat=3.0), "kitchen": Kitchen(epochs=7)}
+    assert oven.cost(sections) == Cost(3, 7)
+    assert oven.caution(sections) == "7 cooks"
+    assert oven.section_names() == {"params": "oven"}
+
+
 def test_a_stage_is_called_with_artifacts_and_with_no_section() -> None:
     with pytest.raises(TypeError, match=r"oven takes 1 artifacts \(dough\), got 2"):
         oven(Folder(Path("dough")), Folder(Path("taste")))
@@ -68,9 +85,10 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
     rendered = {name: entry["params"] for name, entry in stages.items()}
     sharing = {
         shared: {name for name, listed in rendered.items() if shared in listed}
-        for shared in ("objective", "recipe")
+        for shared in ("objective", "recipe", "budget")
     }
     assert sharing["objective"] == {"search", "regularize", "ensemble", "distill", "evaluate"}
     assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
+    assert sharing["budget"] == {"baseline", "search", "regularize", "finetune", "distill"}
     for name, listed in rendered.items():
         assert listed == [name, *(shared for shared, stages in sharing.items() if name in stages)]

@@ -1,11 +1,14 @@
 """One memory, two doors: nine trivial stages, real DVC, a real Prefect server, real processes."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import psutil
 import pytest
@@ -277,6 +280,49 @@ def test_kill_9_and_run_again_ends_with_the_same_bytes(
     assert not psutil.wait_procs(children, timeout=20)[1]
     killed.fettle("run")
     assert killed.lock == undisturbed.lock
+
+
+def runs_of_pieces(checkout: Checkout) -> list[dict[str, Any]]:
+    """What the Prefect server says of the pieces of the checkout's searches, the latest first."""
+    asked = {"task_runs": {"name": {"like_": "trial"}}, "sort": "EXPECTED_START_TIME_DESC"}
+    request = urllib.request.Request(
+        f"{checkout.api_url}/task_runs/filter",
+        json.dumps(asked).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def test_pieces_finished_before_a_kill_show_as_recalled(toy: Checkout) -> None:
+    # With two workers, the first two trials of three end together.
+    slow_search(toy, 3.0)
+    run = toy.start("./fettle", "run")
+    kept = toy.root / ".fettle" / "pieces"
+    deadline = time.monotonic() + 120
+    while len(list(kept.glob("*.npz"))) < 2:
+        assert time.monotonic() < deadline, "no piece was ever kept"
+        time.sleep(0.05)
+    kill_group(run)
+    finished = len(list(kept.glob("*.npz")))
+    before = {one["id"] for one in runs_of_pieces(toy)}
+
+    output = toy.fettle("run")
+
+    new = [one for one in runs_of_pieces(toy) if one["id"] not in before]
+    states = {one["name"]: (one["state"]["name"], one["state"]["type"]) for one in new}
+    recalled = [name for name, state in states.items() if state == ("Recalled", "COMPLETED")]
+    assert len(new) == len(states) == 3
+    assert len(recalled) == finished == 2
+    assert states.keys() == {f"trial {place}" for place in range(3)}
+    assert [state for state in states.values() if state[0] != "Recalled"] == [
+        ("Completed", "COMPLETED")
+    ]
+    assert all(f"{name}: recalled" in output for name in recalled)
+    assert len({one["flow_run_id"] for one in new}) == 1
+    text = (toy.root / "artifacts/search/text/text.txt").read_text()
+    assert text.startswith("[0, 1, 4] by length")
 
 
 def test_an_interrupt_ends_with_130_and_goes_on_later(toy: Checkout) -> None:

@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from dataset.examples import Development, Examples
 from metrics import scores
 from models import archive
+from models.budget import Budget
 from models.candidate import Baseline
 from models.training import Run, predict
 from pipeline.errors import FettleError
@@ -19,6 +20,7 @@ from pipeline.executor import InSeries
 from tasks.baseline import BaselineParams, baseline
 from tests.models import small
 from tests.tasks import left
+from tests.tasks.handed import Handed
 
 
 def params(**changes):
@@ -44,13 +46,16 @@ def out(development, tmp_path_factory):
     return trained(tmp_path_factory.mktemp("baseline"), development)
 
 
-def trained(folder, development, *, executor=None, shares=(), seeds=(1, 2), **changes):
+def trained(
+    folder, development, *, executor=None, shares=(), seeds=(1, 2), budget=small.FREE, **changes
+):
     """changes: to the recipe."""
     out = Baseline.at(folder)
     baseline.function(
         out=out,
         development=development,
         recipe=small.RECIPE.changed(changes),
+        budget=budget,
         params=params(seeds=seeds, shares=shares),
         executor=executor or InSeries(),
     )
@@ -98,7 +103,7 @@ def test_the_record_counts_what_was_done(out):
     assert record.multiply_adds == 8 * 8 * 9 * 4 + 4 * 4 * 4 * 10
     assert record.settings["width"] == 4
     assert record.settings["batch_size"] == 32
-    cost = baseline.cost({"baseline": params(), "recipe": small.RECIPE})
+    cost = baseline.cost({"baseline": params(), "recipe": small.RECIPE, "budget": small.FREE})
     assert (cost.fits, cost.epochs) == (record.fits, record.epochs)
 
 
@@ -215,7 +220,11 @@ def test_shares_of_the_rows_tell_how_it_learns(development, tmp_path):
         "50 % of the rows": 16,
         "train": 8,
     }
-    asked = {"baseline": params(shares=[0.2, 0.5]), "recipe": small.RECIPE.changed({"epochs": 8})}
+    asked = {
+        "baseline": params(shares=[0.2, 0.5]),
+        "recipe": small.RECIPE.changed({"epochs": 8}),
+        "budget": small.FREE,
+    }
     cost, record = baseline.cost(asked), out.model.record()
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs) == (6, 2 * (40 + 16 + 8))
     assert record.examples == 2 * 8 * 3 * 120
@@ -229,6 +238,47 @@ def test_shares_of_the_rows_tell_how_it_learns(development, tmp_path):
     assert alone.model.model.read_bytes() == out.model.model.read_bytes()
     assert alone.learning.read().empty
     assert alone.learning.read().columns[0] == "share"
+
+
+@pytest.mark.parametrize("epochs", [3, 6, 50, 140, 1000])
+def test_all_fits_together_keep_to_the_budget(tmp_path, epochs):
+    handed, budget = Handed(), Budget(epochs=epochs, minutes=12)
+    development = small.table(tmp_path / "development")
+
+    out = trained(
+        tmp_path / "baseline",
+        development,
+        executor=handed,
+        shares=[0.1, 0.5],
+        budget=budget,
+        epochs=10,
+    )
+
+    record = out.model.record()
+    asked = {"baseline": params(shares=[0.1, 0.5]), "recipe": small.RECIPE.changed({"epochs": 10})}
+    cost = baseline.cost(asked | {"budget": budget})
+    assert (record.fits, cost.fits) == (6, 6)
+    assert record.epochs <= cost.epochs <= max(epochs, 6)
+    assert handed.minutes == {2}
+    lengths = [handed.epochs[f"baseline {part}seed 1"][0] for part in ("10 % ", "50 % ", "")]
+    assert (
+        lengths
+        == {
+            3: [1, 1, 1],
+            6: [1, 1, 1],
+            # Of 100, 20 and 10 epochs, so that all are still trained for about as many steps.
+            50: [18, 4, 2],
+            140: [53, 11, 5],
+            1000: [100, 20, 10],
+        }[epochs]
+    )
+    assert record.settings["epochs"] == lengths[-1]
+    assert f"trained for {lengths[-1]} epochs" in record.summary
+
+
+def test_what_the_clock_may_change_is_in_the_plan():
+    assert baseline.caution({"budget": small.FREE}) is None
+    assert "clock" in baseline.caution({"budget": Budget(epochs=None, minutes=5)})
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from models import archive, determinism, distillation, network, training
+from models.budget import Budget
 from models.candidate import Candidate, Trained
 from models.training import predict
 from pipeline.executor import InSeries
 from tasks.distill import DistillParams, distill
 from tests.models import small
 from tests.tasks import left
+from tests.tasks.handed import Handed
 
 SMALL = {
     "enabled": True,
@@ -23,6 +25,11 @@ SMALL = {
 
 def params(**changes):
     return DistillParams.model_validate_json(json.dumps(SMALL | changes))
+
+
+def costs(*, budget=small.FREE, **changes):
+    asked = {"distill": params(**changes), "recipe": small.RECIPE, "budget": budget}
+    return distill.cost(asked)
 
 
 def candidate(folder, development, stage, predictions):
@@ -46,7 +53,9 @@ def certain(development, right, certainty):
     return probabilities
 
 
-def distilled(folder, development, first, second, metric, **changes):
+def distilled(
+    folder, development, first, second, metric, *, executor=None, budget=small.FREE, **changes
+):
     """Between a baseline and a regularised network; the others are switched off."""
     out = Candidate.at(folder / "distill")
     distill.function(
@@ -59,8 +68,9 @@ def distilled(folder, development, first, second, metric, **changes):
         ensemble=off(folder, "ensemble"),
         objective=left.objective(metric),
         recipe=small.RECIPE,
+        budget=budget,
         params=params(**changes),
-        executor=InSeries(),
+        executor=executor or InSeries(),
     )
     return out
 
@@ -95,7 +105,7 @@ def test_the_best_candidate_teaches_and_stays_as_it_is(
 
     record = out.model.record()
     assert record.settings["teacher"] == teacher
-    assert record.fits == distill.cost({"distill": params(), "recipe": small.RECIPE}).fits == 1
+    assert record.fits == costs().fits == 1
     assert out.model.fits.read()["phase"].unique().tolist() == ["distil"]
     after = hashlib.sha256(first.model.read_bytes() + second.model.read_bytes()).hexdigest()
     assert before == after
@@ -160,10 +170,72 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         ensemble=None,
         objective=None,
         recipe=small.RECIPE,
+        budget=small.FREE,
         params=params(enabled=False),
         executor=InSeries(),
     )
 
     assert out.model.record().enabled is False
     assert out.metrics.read() == {}
-    assert distill.cost({"distill": params(enabled=False), "recipe": small.RECIPE}).fits == 0
+    assert costs(enabled=False).fits == 0
+
+
+@pytest.mark.parametrize(("epochs", "each"), [(1, 1), (9, 4), (100, 30)])
+def test_all_students_together_keep_to_the_budget(tmp_path, epochs, each):
+    development = small.table(tmp_path / "development")
+    teacher = small.predecessor(tmp_path, "baseline")
+    teacher.write_predictions(certain(development, 30, 0.9)[np.newaxis])
+    handed, budget = Handed(), Budget(epochs=epochs, minutes=10)
+    asked = {"student": SMALL["student"] | {"epochs": 30}, "seeds": [1, 2]}
+
+    out = distilled(
+        tmp_path,
+        development,
+        teacher,
+        off(tmp_path, "regularize"),
+        "accuracy",
+        executor=handed,
+        budget=budget,
+        **asked,
+    )
+
+    record, cost = out.model.record(), costs(budget=budget, **asked)
+    assert record.fits == cost.fits == 2
+    assert record.epochs == 2 * each <= cost.epochs <= max(epochs, 2)
+    assert handed.epochs == {"distill seed 1": [each], "distill seed 2": [each]}
+    assert handed.minutes == {5}
+    assert record.settings["epochs"] == each
+
+
+def test_the_clock_ends_a_student_s_fit(tmp_path, monkeypatch):
+    from models import fit
+
+    seconds = iter(range(0, 10**7, 3600))
+    monkeypatch.setattr(fit, "monotonic", lambda: next(seconds))
+    development = small.table(tmp_path / "development")
+    logits = tmp_path / "teacher.npy"
+    np.save(logits, np.zeros((120, 2), np.float32), allow_pickle=False)
+    settings = small.settings(epochs=9)
+
+    run = distillation.learn(
+        distillation.StudentRun(
+            str(development.path),
+            None,
+            small.SPEC,
+            settings,
+            1,
+            "student",
+            str(logits),
+            2.0,
+            0.5,
+            minutes=1,
+        )
+    )
+
+    assert (run.epochs, run.lasting) == (1, False)
+
+
+def test_what_the_clock_may_change_is_in_the_plan():
+    timed = Budget(epochs=None, minutes=5)
+    assert "clock" in distill.caution({"distill": params(), "budget": timed})
+    assert distill.caution({"distill": params(enabled=False), "budget": timed}) is None

@@ -2,12 +2,14 @@ import json
 
 import pytest
 
+from models.budget import Budget
 from models.candidate import Candidate
 from pipeline.errors import InputError
 from pipeline.executor import InSeries
 from tasks.finetune import FinetuneParams, finetune
 from tests.models import small
 from tests.tasks import left
+from tests.tasks.handed import Handed
 
 SMALL = {
     "enabled": True,
@@ -29,7 +31,7 @@ def params(**changes):
     return FinetuneParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def tuned(folder, development, **changes):
+def tuned(folder, development, *, budget=small.FREE, executor=None, **changes):
     out = Candidate.at(folder / "finetune")
     finetune.function(
         out=out,
@@ -37,8 +39,9 @@ def tuned(folder, development, **changes):
         baseline=small.predecessor(folder, "baseline"),
         search=small.predecessor(folder, "search", enabled=False),
         regularize=small.predecessor(folder, "regularize", **NORMAL),
+        budget=budget,
         params=params(**changes),
-        executor=InSeries(),
+        executor=executor or InSeries(),
     )
     return out
 
@@ -131,7 +134,68 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
 
 
 def test_the_cost_counts_the_source_and_both_phases():
-    cost = finetune.cost({"finetune": params(seeds=[1, 2, 3])})
+    cost = finetune.cost({"finetune": params(seeds=[1, 2, 3]), "budget": small.FREE})
 
     assert (cost.fits, cost.epochs) == (1 + 2 * 3, 2 + 3 * (1 + 2))
-    assert finetune.cost({"finetune": params(enabled=False)}).fits == 0
+    off = {"finetune": params(enabled=False), "budget": small.FREE}
+    assert finetune.cost(off).fits == 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "lengths"),
+    [
+        (3, [1, 1, 1]),
+        (5, [1, 1, 1]),
+        # Of 20, 5 and 30 epochs: 85 beyond the first ones are asked for, 25 are left.
+        (30, [6, 2, 9]),
+        (1000, [20, 5, 30]),
+    ],
+)
+def test_the_source_and_both_phases_keep_to_the_budget(tmp_path, epochs, lengths):
+    handed, budget = Handed(), Budget(epochs=epochs, minutes=10)
+    asked = {"source": "masked", "source_epochs": 20, "frozen_epochs": 5, "epochs": 30}
+
+    out = tuned(
+        tmp_path,
+        small.table(tmp_path / "development"),
+        budget=budget,
+        executor=handed,
+        seeds=[1, 2],
+        **asked,
+    )
+
+    record = out.model.record()
+    cost = finetune.cost({"finetune": params(seeds=[1, 2], **asked), "budget": budget})
+    assert record.fits == cost.fits == 5
+    assert record.epochs <= cost.epochs <= max(epochs, 5)
+    source, frozen, unfrozen = lengths
+    assert handed.epochs == {
+        "finetune source masked": [source],
+        "finetune seed 1": [frozen, unfrozen],
+        "finetune seed 2": [frozen, unfrozen],
+    }
+    # Of each phase by itself.
+    assert handed.minutes == {2}
+    assert record.settings["epochs"] == unfrozen
+    assert f"{frozen} epochs with the trunk frozen, up to {unfrozen} without" in record.summary
+
+
+def test_the_clock_ends_every_phase(tmp_path, monkeypatch):
+    from models import fit
+
+    seconds = iter(range(0, 10**7, 3600))
+    monkeypatch.setattr(fit, "monotonic", lambda: next(seconds))
+    development = small.table(tmp_path / "development")
+    asked = {"source": "masked", "source_epochs": 9, "frozen_epochs": 9, "epochs": 9}
+
+    out = tuned(tmp_path, development, budget=Budget(epochs=None, minutes=1), **asked)
+
+    fits = out.model.fits.read()
+    assert fits["phase"].tolist() == ["source", "frozen", "unfrozen"]
+    left.check(out, development)
+
+
+def test_what_the_clock_may_change_is_in_the_plan():
+    timed = Budget(epochs=None, minutes=5)
+    assert "clock" in finetune.caution({"finetune": params(), "budget": timed})
+    assert finetune.caution({"finetune": params(enabled=False), "budget": timed}) is None

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from models import archive
+from models.budget import Budget
 from models.candidate import Regularized
 from models.settings import Recipe
 from pipeline import pieces, snapshot
@@ -13,6 +14,7 @@ from pipeline.executor import InSeries
 from tasks.regularize import RegularizeParams, regularize
 from tests.models import small
 from tests.tasks import left
+from tests.tasks.handed import Handed
 
 SMALL = {
     "enabled": True,
@@ -47,6 +49,21 @@ class Counted(InSeries):
         return super().map(function, items, names, **more)
 
 
+class Searching:
+    """What the section `search` says, for a test."""
+
+    def __init__(self, epochs=small.RECIPE.epochs):
+        self.epochs = epochs
+
+    def longest(self, recipe):
+        return self.epochs
+
+
+def costs(asked, *, search=None, budget=small.FREE):
+    sections = {"recipe": small.RECIPE, "search": search or Searching(), "budget": budget}
+    return regularize.cost({"regularize": asked, **sections})
+
+
 def regularized(tmp_path, development, *, executor=None, objective=ACCURACY, **options):
     out = Regularized.at(tmp_path / "regularize")
     changes = options.pop("params", params())
@@ -58,6 +75,7 @@ def regularized(tmp_path, development, *, executor=None, objective=ACCURACY, **o
         search=small.predecessor(tmp_path, "search", **searched),
         objective=objective,
         recipe=small.RECIPE,
+        budget=options.pop("budget", small.FREE),
         params=changes,
         executor=executor or InSeries(),
     )
@@ -128,7 +146,7 @@ def test_an_ablation_trains_every_variant_once_and_costs_what_was_declared(tmp_p
         )
     ]
     record, fits = out.model.record(), out.model.fits.read()
-    cost = regularize.cost({"regularize": asked, "recipe": small.RECIPE})
+    cost = costs(asked)
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs)
     assert (cost.fits, cost.epochs) == (8, 3 * 2 + 3 + 2 * 3 + 2 + 3)
     assert fits["phase"].drop_duplicates().tolist()[-2:] == ["without longer", "train"]
@@ -172,7 +190,7 @@ def test_only_what_earned_its_place_is_kept(tmp_path):
         .model_dump()
     )
     assert "with learning (gain proven); left out: idle (no gain proven), blind (" in record.summary
-    cost = regularize.cost({"regularize": asked, "recipe": small.RECIPE})
+    cost = costs(asked)
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs)
     left.check(out, development)
     # The differences are those of the runs themselves.
@@ -237,6 +255,7 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         search=None,
         objective=ACCURACY,
         recipe=small.RECIPE,
+        budget=small.FREE,
         params=params(enabled=False, ablation=True),
         executor=InSeries(),
     )
@@ -246,7 +265,68 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
     assert out.curves.read().columns.tolist()[0] == "epoch"
     assert pd.read_csv(out.ablation.path).empty
     off = params(enabled=False, ablation=True)
-    assert regularize.cost({"regularize": off, "recipe": small.RECIPE}).fits == 0
+    assert costs(off).fits == 0
+
+
+TECHNIQUES = {"dropout": {"dropout": 0.3}, "longer": {"epochs": 20}}
+
+
+@pytest.mark.parametrize("keep", ["all", "earned"])
+@pytest.mark.parametrize("epochs", [2, 40, 1000])
+def test_all_variants_together_keep_to_the_budget(tmp_path, keep, epochs):
+    handed, budget = Handed(), Budget(epochs=epochs, minutes=10)
+    asked = params(ablation=True, keep=keep, techniques=TECHNIQUES, seeds=[1, 2])
+
+    out = regularized(
+        tmp_path,
+        small.table(tmp_path / "development"),
+        executor=handed,
+        params=asked,
+        searched={"epochs": 10},
+        budget=budget,
+    )
+
+    record = out.model.record()
+    cost = costs(asked, search=Searching(10), budget=budget)
+    # Start, with and without either, all; with earned the network that is kept as well.
+    fits = 8 if keep == "all" else 10
+    assert record.fits == cost.fits == fits == len(handed.fits)
+    assert record.epochs <= cost.epochs <= max(epochs, fits)
+    assert handed.minutes == {10 / fits}
+    start = handed.epochs["regularize start seed 2"]
+    longer = handed.epochs["regularize with longer seed 2"]
+    assert (start, longer) == {
+        (2, "all"): ([1], [1]),
+        (2, "earned"): ([1], [1]),
+        (40, "all"): ([3], [6]),
+        (40, "earned"): ([2], [4]),
+        (1000, "all"): ([10], [20]),
+        (1000, "earned"): ([10], [20]),
+    }[epochs, keep]
+    # Nothing earns its place where all come out alike, so it is the start once more.
+    own = handed.epochs["regularize seed 2"]
+    assert own == (longer if keep == "all" else start)
+    assert record.settings["epochs"] == own[0]
+
+
+def test_the_cost_counts_the_epochs_that_search_may_hand_on():
+    asked = params(ablation=True, techniques={"dropout": {"dropout": 0.3}})
+
+    assert costs(asked).epochs == 2 * 2
+    assert costs(asked, search=Searching(9)).epochs == 2 * 9
+    assert regularize.section_names() == {
+        "objective": "objective",
+        "recipe": "recipe",
+        "budget": "budget",
+        "params": "regularize",
+    }
+
+
+def test_what_the_clock_may_change_is_in_the_plan():
+    timed = Budget(epochs=None, minutes=5)
+    assert "clock" in regularize.caution({"regularize": params(), "budget": timed})
+    assert regularize.caution({"regularize": params(), "budget": small.FREE}) is None
+    assert regularize.caution({"regularize": params(enabled=False), "budget": timed}) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from dataset import folding, folds
 from dataset.examples import Development
 from models import finder, training
+from models.budget import Budget
 from models.candidate import Searched
 from models.curves import Line
 from models.finder import Found
@@ -63,13 +65,23 @@ def budget(**changes):
     return SMALL["budget"] | changes
 
 
-def searched(folder, development, *, executor=None, metric="accuracy", recipe=None, **changes):
+def searched(
+    folder,
+    development,
+    *,
+    executor=None,
+    metric="accuracy",
+    recipe=None,
+    shared=small.FREE,
+    **changes,
+):
     out = Searched.at(folder)
     search.function(
         out=out,
         development=development,
         objective=left.objective(metric),
         recipe=small.RECIPE.changed(recipe or {}),
+        budget=shared,
         params=params(**changes),
         executor=executor or InSeries(),
     )
@@ -554,9 +566,11 @@ def test_switched_off_it_still_writes_its_outputs(development, tmp_path):
     assert cost(enabled=False).fits == 0
 
 
-def cost(**changes):
-    sections = {"search": params(**changes), "recipe": small.RECIPE}
-    return search.cost(sections)
+def cost(*, shared=small.FREE, recipe=None, folds=0, repeats=1, **changes):
+    split = SimpleNamespace(folds=folds, repeats=repeats)
+    varied = small.RECIPE.changed(recipe or {})
+    sections = {"recipe": varied, "split": split, "budget": shared}
+    return search.cost({"search": params(**changes), **sections})
 
 
 def test_the_cost_counts_trials_and_retrainings():
@@ -568,10 +582,121 @@ def test_the_cost_counts_trials_and_retrainings():
     assert cost(space={"epochs": {"int": [2, 9], "log": True}}).epochs == 6 * 9
 
 
+def test_the_cost_counts_every_fold_of_every_repeat():
+    assert cost(folds=3, repeats=2).fits == 6
+    folds = cost(folds=3, repeats=2, validation="folds")
+    assert (folds.fits, folds.epochs) == (5 * 6 + 1, 5 * 6 * 2 + 2)
+    spent = cost(folds=3, repeats=2, validation="folds", budget=budget(trials=50, epochs=1))
+    assert (spent.fits, spent.epochs) == (50 * 6 + 1, 1 + 4 * 6 * 2 + 2)
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 12, 30, 31, 200])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"retrain": 2, "seeds": [1, 2, 3]},
+        {"budget": budget(trials=1), "seeds": [1, 2, 3, 4]},
+        {"budget": budget(trials=50)},
+        {"budget": budget(trials=50, epochs=9)},
+        {"method": "hyperband", "budget": budget(trials=None), "retrain": 2},
+        {"space": SMALL["space"] | {"epochs": {"int": [2, 9], "log": True}}},
+    ],
+)
+def test_a_search_keeps_to_the_budget_whatever_it_is(development, tmp_path, epochs, changes):
+    executor, shared = Recorded(), Budget(epochs=epochs, minutes=None)
+    asked = {"recipe": {"epochs": 6}, "set": {}} | changes
+
+    out = searched(tmp_path, development, executor=executor, shared=shared, **asked)
+
+    record, trials = out.model.record(), out.trials.read()
+    assert record.epochs <= max(epochs, record.fits)
+    assert trials["epochs"].sum() <= max(epochs // 2, 1)
+    declared = cost(shared=shared, **asked)
+    assert record.fits <= declared.fits
+    assert record.epochs <= declared.epochs <= max(epochs, declared.fits)
+    retrained = [item.settings.epochs for item in executor.items[len(trials) :]]
+    assert record.settings["epochs"] in retrained
+
+
+def test_trials_are_shortened_only_to_make_a_round(development, tmp_path):
+    executor, shared = Recorded(), Budget(epochs=31, minutes=None)
+
+    searched(
+        tmp_path,
+        development,
+        executor=executor,
+        shared=shared,
+        retrain=2,
+        recipe={"epochs": 6},
+        set={},
+        budget=budget(trials=50),
+        seeds=[1, 2],
+    )
+
+    # 15 for trials: a round of 3 epochs each and one trial more. 16 are left for four retrainings.
+    assert executor.sizes == [4, 1, 4]
+    assert [item.settings.epochs for item in executor.items] == [3] * 5 + [4] * 4
+
+
+def test_as_many_whole_trials_as_there_are_epochs_for(development, tmp_path):
+    executor, shared = Recorded(), Budget(epochs=76, minutes=None)
+
+    searched(
+        tmp_path,
+        development,
+        executor=executor,
+        shared=shared,
+        recipe={"epochs": 6},
+        set={},
+        budget=budget(trials=50),
+    )
+
+    assert executor.sizes == [4, 2, 1]
+    assert [item.settings.epochs for item in executor.items] == [6] * 7
+
+
+def test_folds_count_in_the_budget():
+    shared, recipe = Budget(epochs=60, minutes=9), small.RECIPE.changed({"epochs": 6})
+
+    limits = search_rounds.limits_of(shared, params(), params().space, recipe, folds=3)
+
+    # A round of four trials has twelve fits, all five fifteen.
+    assert limits == search_rounds.Limits(30, 2, 4.5, 4.5 / 15)
+
+
+def test_trials_have_even_shares_of_half_the_minutes_and_retrainings_what_is_left(
+    development, tmp_path, monkeypatch
+):
+    passed = iter([0.0, 240.0])
+    monkeypatch.setattr("tasks.search.monotonic", lambda: next(passed))
+    monkeypatch.setattr(search_rounds.time, "monotonic", lambda: 0.0)
+    executor, shared = Recorded(), Budget(epochs=None, minutes=10)
+
+    searched(tmp_path, development, executor=executor, shared=shared, seeds=[1, 2])
+
+    assert [item.minutes for item in executor.items] == [1] * 5 + [3] * 2
+
+
+def test_no_round_begins_once_half_the_minutes_are_over(development, tmp_path, monkeypatch):
+    passed = iter([0, 59, 119, 121])
+    monkeypatch.setattr(search_rounds.time, "monotonic", lambda: next(passed))
+    shared, more = Budget(epochs=None, minutes=4), budget(trials=50, minutes=3)
+
+    out = searched(tmp_path, development, executor=Recorded(), shared=shared, budget=more)
+
+    assert len(out.trials.read()) == 8
+
+
 def test_what_makes_runs_differ_is_in_the_plan():
-    assert search.caution({"search": params()}) is None
-    assert "clock" in search.caution({"search": params(budget=budget(minutes=5))})
-    assert "fold" in search.caution({"search": params(validation="folds")})
+    def caution(shared=small.FREE, **changes):
+        return search.caution({"search": params(**changes), "budget": shared})
+
+    timed = Budget(epochs=None, minutes=5)
+    assert caution() is caution(validation="folds") is caution(timed, enabled=False) is None
+    assert caution(budget=budget(minutes=5)).startswith("search.budget.minutes ends it")
+    assert caution(timed).startswith("budget.minutes ends fits")
+    assert "choose others; budget.minutes" in caution(timed, budget=budget(minutes=5))
 
 
 @pytest.mark.parametrize(
