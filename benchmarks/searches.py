@@ -21,6 +21,7 @@ from typing import Any, get_args
 from benchmarks.bench import ROOT, call, clone
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
+from models.budget import Budget
 from models.rounds import Method
 from models.settings import Recipe
 from pipeline.params_file import checked, read_raw
@@ -88,8 +89,12 @@ def searched(
     params = checked("search", SearchParams, values)
     recipe = Recipe.of(raw["recipe"]).changed({"epochs": EPOCHS, "patience": None})
     held = search_rounds.held_out(development, params.validation)
+    free = Budget(epochs=None, minutes=None)
+    limits = search_rounds.limits_of(free, params, params.space, recipe, len(held))
     began = time.perf_counter()
-    trials = search_rounds.run(development, params.space, held, measure, recipe, params, pool)
+    trials = search_rounds.run(
+        development, params.space, held, measure, recipe, limits, params, pool
+    )
     taken = time.perf_counter() - began
     scores = [(measure.sign * trial.score, trial) for trial in trials if trial.score is not None]
     _, best = max(scores, key=lambda scored: scored[0])
