@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import terminal
 from pipeline.errors import ExitCode, FettleError, InputError, as_fault
 
 if TYPE_CHECKING:
@@ -54,11 +55,8 @@ def _say(error: FettleError) -> int:
 def _log_to_terminal() -> None:
     """Send the pipeline's own log lines, and no library's, to stderr."""
     log = logging.getLogger("fettle")
-    log.setLevel(logging.INFO)
+    terminal.show(log)
     log.propagate = False
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,6 +22,7 @@ from models import encode, optimizer, schedule
 from models.criterion import CLASSIFY, Criterion, EachMember, each_member
 from models.curves import Epoch
 from models.mixing import Mixing
+from models.progress import Progress
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
 from pipeline.clock import span
@@ -243,7 +244,13 @@ def fit(
             lambda: minutes is not None and monotonic() - begun >= 60 * minutes,
         )
         averaged = [] if settings.ema is None else [optimizer.Averaged()]
-        callbacks = [*averaged, watch, *schedule.callbacks(settings), *_stopping(settings)]
+        callbacks = [
+            *averaged,
+            watch,
+            Progress(name),
+            *schedule.callbacks(settings),
+            *_stopping(settings),
+        ]
         network.fit(
             dataset,
             epochs=settings.epochs,

@@ -23,6 +23,7 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_engine import run_task_sync
 
+from pipeline import workers
 from pipeline.artifacts import Artifact, Bundle
 from pipeline.body import run_body, write_timing
 from pipeline.declaration import Stage
@@ -34,7 +35,7 @@ from pipeline.params_file import Params
 from pipeline.pieces import Remembering
 from pipeline.server import answers
 from pipeline.snapshot import Snapshot
-from pipeline.workers import ProcessPool, end_with_parent, timed
+from pipeline.workers import ProcessPool, timed
 
 log = logging.getLogger("fettle")
 
@@ -54,7 +55,7 @@ def failed(error: FettleError) -> State[Any]:
 def start_worker() -> None:
     """Prepare a worker process: its log lines go to the run, and it ends with the run."""
     log.setLevel(logging.INFO)
-    end_with_parent()
+    workers.start()
 
 
 _piece = task(cache_policy=NO_CACHE, persist_result=False)(timed)

@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline import clock
+from pipeline import clock, terminal
 from pipeline.errors import EnvironmentFault
 from pipeline.executor import Item, Result
 
@@ -34,6 +34,12 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def start() -> None:
+    """Prepare a worker: it ends with its parent, and says in the terminal how far long fits are."""
+    end_with_parent()
+    terminal.show(logging.getLogger("fettle.progress"))
 
 
 @contextmanager
@@ -80,7 +86,7 @@ class ProcessPool:
     Left by an exception, it ends its processes at once.
     """
 
-    def __init__(self, workers: int, prepare: Callable[[], None] = end_with_parent) -> None:
+    def __init__(self, workers: int, prepare: Callable[[], None] = start) -> None:
         self._workers = workers
         self._prepare = prepare
         self._pool: ProcessPoolExecutor | None = None
