@@ -6,7 +6,11 @@
 Every row of the table is the recipe with one technique, trained with the same seeds on the same
 training rows as the plain recipe, and compared with it on the same validation examples: the paired
 bootstrap over seeds and examples, as the ledger has it. The holdout stays closed. Written beside
-this module as techniques-NAME.json, from which docs/techniques.md has its tables.
+this module as techniques-NAME.json.
+
+    .venv/bin/python -B -m benchmarks.techniques --table
+
+prints what was measured of all of them as one table, which is the one in docs/techniques.md.
 """
 
 import json
@@ -184,8 +188,47 @@ def table(rows: list[dict[str, Any]], measure: Measure) -> str:
     return "\n".join(lines)
 
 
+def together() -> str:
+    """What was measured on every data set, a column each, as Markdown: shares as percentage points,
+    proven differences in bold."""
+    measured = {
+        path.stem.removeprefix("techniques-"): json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / "benchmarks").glob("techniques-*.json"), reverse=True)
+    }
+    rows = {
+        name: {row["technique"]: row for row in one["techniques"]} for name, one in measured.items()
+    }
+    titles = [
+        f"{name}: {one['objective']}, plain {100 * rows[name]['plain']['value']:.1f} % | times the "
+        "multiply-adds"
+        for name, one in measured.items()
+    ]
+    lines = [f"| technique | {' | '.join(titles)} |", "|---" * (1 + 2 * len(rows)) + "|"]
+    techniques = dict.fromkeys(name for held in rows.values() for name in held)
+    del techniques["plain"]
+    for technique in techniques:
+        cells = [_cell(held.get(technique), held["plain"]) for held in rows.values()]
+        lines.append(f"| {technique} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
+    if row is None:
+        return " | "
+    if row["diverged"]:
+        return f"{row['diverged']} of {len(SEEDS)} diverged | "
+    value, low, high = (100 * row["difference"][part] for part in ("value", "low", "high"))
+    told = f"{value + 0.0:+.2f} ({low + 0.0:+.2f} to {high + 0.0:+.2f})"
+    proven = low > 0 or high < 0
+    times = row["multiply_adds"] / plain["multiply_adds"]
+    return f"{f'**{told}**' if proven else told} | {times:.2g}"
+
+
 def main() -> None:
-    """Measure, print the table, write the JSON beside this module."""
+    """Measure, print the table, write the JSON beside this module; or print all of them."""
+    if sys.argv[1:] == ["--table"]:
+        print(together())
+        return
     with clone() as root:
         if len(sys.argv) > 1:
             print(call(root, "./fettle", "init", *sys.argv[1:]))

@@ -131,28 +131,30 @@ def _takes(decision: Decision, raw: dict[str, Any], preset: presets.Preset) -> f
 
 def _minutes(decision: Decision, content: dict[str, Any]) -> float:
     """Minutes of a run with such params, about, at most."""
-    total = _cost(content)
     _, seconds = _epoch(decision, content)
-    taken = total.epochs * seconds + total.fits * presets.FIT
+    taken = sum(
+        cost.epochs * seconds * presets.slower(stage, content) + cost.fits * presets.FIT
+        for stage, cost in _costs(content).items()
+    )
     workers: int = content["run"]["workers"]
     return taken / workers / 60
 
 
-def _cost(content: dict[str, Any]) -> Cost:
-    """What all stages together train at the most with such params."""
+def _costs(content: dict[str, Any]) -> dict[str, Cost]:
+    """What each stage trains at the most with such params."""
     nodes = _nodes()
     params = whole(sections(nodes), content)
-    costs = [node.stage.cost(params) for node in nodes]
-    return Cost(sum(cost.fits for cost in costs), sum(cost.epochs for cost in costs))
+    return {node.name: node.stage.cost(params) for node in nodes}
 
 
 def _estimate(decision: Decision) -> list[str]:
     content = read_raw()
-    total = _cost(content)
+    costs = _costs(content).values()
+    fits, epochs = sum(cost.fits for cost in costs), sum(cost.epochs for cost in costs)
     _, seconds = _epoch(decision, content)
     minutes = _minutes(decision, content)
     return [
-        f"a run trains {total.fits} fits of at most {total.epochs} epochs "
+        f"a run trains {fits} fits of at most {epochs} epochs "
         f"together; an epoch takes about {seconds:.2g} s: "
         + (f"about {minutes:.0f} minutes at most" if minutes >= 1.5 else "a minute or two")
     ]

@@ -18,6 +18,8 @@ TEXTS = 5_000.0
 PIXELS = 1_900.0 * 28 * 28
 """Grey pixels a second through two convolutions of 32 filters: 1,900 pictures of 28x28, measured.
 Colours hardly matter: they are in the first layer alone."""
+MANY_IN_ONE = 12.0
+"""How much longer an epoch of many networks in one takes: measured on Adult with 16 members."""
 WIDE_FILTERS, WIDE_PICTURES = 64, 2.3
 """From so many filters on, how much longer an epoch takes: measured with three convolutions of 64
 filters, normalised."""
@@ -147,6 +149,14 @@ def seconds(rows: float, pixels: int, *, texts: bool, wide: bool) -> float:
     return rows / (TEXTS if texts else WIDE_ROWS if wide else ROWS)
 
 
+def slower(stage: str, content: Mapping[str, Any]) -> float:
+    """How much longer than the recipe's an epoch of a stage takes; `content`: of params.yaml."""
+    techniques = value_at(content, ("regularize", "techniques")) or {}
+    last = {name: value for held in techniques.values() for name, value in held.items()}
+    many = last.get("architecture") == "tabm" and stage in ("regularize", "finetune")
+    return MANY_IN_ONE if many else 1.0
+
+
 def preset(seconds: float) -> Preset:
     """The one for data whose epoch takes so long."""
     return next(preset for preset in PRESETS if seconds <= preset.seconds)
@@ -202,7 +212,7 @@ def for_numbers(rows: float, *, wide: bool) -> dict[Place, Any]:
         ("recipe", "number_bins"): 48,
         ("recipe", "number_size"): 16,
         ("search", "space", "numbers"): {"choice": ["plain", "piecewise"]},
-        (*techniques, "many_in_one"): {"architecture": "tabm"},
+        (*techniques, "many_in_one"): {"architecture": "tabm", "batch_size": 256},
         (*techniques, "normalisation"): LEFT_OUT,
         ("finetune", "source_epochs"): 3,
         ("finetune", "frozen_epochs"): 2,

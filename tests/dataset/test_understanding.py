@@ -24,6 +24,7 @@ from models.presets import (
     scaling,
     seconds,
     sized,
+    slower,
     value_at,
 )
 from models.settings import checked
@@ -323,6 +324,15 @@ def test_every_place_that_presets_name_is_in_the_file() -> None:
     }
     for place in named:
         assert value_at(content, place) is not None, place
+
+
+def test_many_networks_in_one_take_longer_where_they_are_trained() -> None:
+    techniques = {"a": {"architecture": "tabm"}, "b": {"dropout": 0.1}}
+    content = {"regularize": {"techniques": techniques}}
+    stages = ("baseline", "search", "regularize", "finetune", "distill")
+    assert [slower(stage, content) > 1 for stage in stages] == [False, False, True, True, False]
+    techniques["b"] = {"architecture": "plain"}
+    assert slower("regularize", content) == slower("regularize", {}) == 1
 
 
 def test_larger_data_get_less_training_each() -> None:
