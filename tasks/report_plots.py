@@ -87,12 +87,12 @@ def whiskers(
 ) -> Markup:
     """Intervals (value, low, high, CSS class) below each other on one scale, as wide as its cell.
 
-    What lies beyond the scale is cut, and an arrow says so.
+    What lies beyond the scale is cut, and an arrow says so. Of differences zero is drawn darker.
     """
     height = 10 + 10 * len(intervals)
     parts = [
-        f'<line class="grid" x1="{_percent(scale, tick)}" x2="{_percent(scale, tick)}" '
-        f'y1="0" y2="{height}"/>'
+        f'<line class="{"axis" if tick == 0 > scale.low else "grid"}" '
+        f'x1="{_percent(scale, tick)}" x2="{_percent(scale, tick)}" y1="0" y2="{height}"/>'
         for tick, _ in scale.ticks
     ]
     for place, (value, low, high, kind) in enumerate(intervals):

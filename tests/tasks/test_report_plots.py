@@ -61,3 +61,10 @@ def test_points_beyond_a_scatter_lie_on_its_edge():
     [path] = re.findall(r'class="dots" d="([^"]+)"', panel)
     heights = [float(height) for height in re.findall(r" ([0-9.]+)h0", path)]
     assert heights == [(plots.TOP + plots.HEIGHT - plots.BOTTOM) / 2, 10.0, 164.0]
+
+
+def test_zero_is_drawn_darker_where_differences_lie_on_both_sides():
+    drawn = [(0.5, -0.5, 1.5, "plain")]
+    around = plots.whiskers(drawn, plots.plain_axis(-1, 2), "a difference")
+    assert around.count('class="axis"') == 1
+    assert 'class="axis"' not in plots.whiskers(drawn, plots.plain_axis(0, 2), "a share")
