@@ -83,27 +83,41 @@ def advise(evidence: Evidence) -> list[Advice]:
 def _constant(seen: Evidence) -> Iterator[Advice]:
     """The yardstick that says the same of every example is the ledger's first row."""
     constant, chosen = seen.ledger[0], _row(seen, seen.details.chosen)
-    ends = (chosen.score_low, chosen.score_high)
-    if constant.score is None or None in ends:
-        return
-    nearest = min(seen.objective.sign * (end or 0.0) for end in ends)
-    if nearest <= seen.objective.sign * constant.score:
+    if _reaches(seen, chosen, constant):
         yield Advice(
             "Look for other features: these may say nothing of the target.",
             f"To say the same of every example ({constant.candidate}) gives a validation "
-            f"{seen.objective.title} of {seen.objective.text(constant.score)}, and the interval "
-            f"of {chosen.candidate}, {seen.objective.span(*_ends(chosen))}, reaches it.",
+            f"{seen.objective.title} of {seen.objective.text(constant.score or 0.0)}, and the "
+            f"interval of {chosen.candidate}, {seen.objective.span(*_ends(chosen))}, reaches it.",
         )
 
 
 def _linear(seen: Evidence) -> Iterator[Advice]:
-    row = _row(seen, "baseline")
-    gain = _gain(seen, row)
-    if gain is not None and gain[1] <= 0:
+    """The linear yardstick is the ledger's second row, and the baseline's reference."""
+    linear, chosen = seen.ledger[1], _row(seen, seen.details.chosen)
+    if chosen.candidate == "baseline":
+        gain = _gain(seen, chosen)
+        if gain is not None and gain[1] <= 0:
+            yield Advice(
+                "Consider the linear model.",
+                f"The chosen network's gain over it is not proven: {_span(seen, chosen)}.",
+            )
+    elif _reaches(seen, chosen, linear):
         yield Advice(
             "Consider the linear model.",
-            f"The first network's gain over it is not proven: {_span(seen, row)}.",
+            f"Its validation {seen.objective.title} is {seen.objective.text(linear.score or 0.0)}, "
+            f"and the interval of {chosen.candidate}, {seen.objective.span(*_ends(chosen))}, "
+            "reaches it.",
         )
+
+
+def _reaches(seen: Evidence, chosen: Row, yardstick: Row) -> bool:
+    """Whether the worse end of the chosen one's interval is no better than a yardstick."""
+    ends = (chosen.score_low, chosen.score_high)
+    if yardstick.score is None or None in ends:
+        return False
+    worse = min(seen.objective.sign * (end or 0.0) for end in ends)
+    return worse <= seen.objective.sign * yardstick.score
 
 
 def _imbalance(seen: Evidence) -> Iterator[Advice]:
