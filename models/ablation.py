@@ -266,7 +266,8 @@ class Ablation:
         for one in compared:
             found = seen.get((one.technique, one.way))
             ends = (found.shown.value, found.shown.low, found.shown.high) if found else ()
-            value, low, high = map(self._rounded, ends or (None, None, None))
+            known = [None if np.isnan(end) else self._rounded(end) for end in ends]
+            value, low, high = known or (None, None, None)
             yield Outcome(
                 technique=one.technique,
                 way=one.way,
@@ -280,9 +281,8 @@ class Ablation:
                 epochs=one.own.epochs,
             )
 
-    def _rounded(self, value: float | None) -> float | None:
-        if value is None or np.isnan(value):
-            return None
+    def _rounded(self, value: float) -> float:
+        """As the file holds it."""
         scores = [one.score for _, one in self._trained if one.score is not None]
         return self._measure.reading.rounded(value, abs(float(scores[0].value)))
 
@@ -317,8 +317,9 @@ class Ablation:
 
     def _words(self, one: _Comparison, found: "_Seen") -> str:
         reading = self._measure.reading
+        # Of what the file holds: rounded from more digits they may differ in the last one.
         value, low, high = (
-            reading.difference(end)
+            reading.difference(self._rounded(end))
             for end in (found.shown.value, found.shown.low, found.shown.high)
         )
         place = "added to the start" if one.way == "added" else "in the full set"

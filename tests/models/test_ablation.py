@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metrics.intervals import Bootstrap
+from metrics.intervals import Bootstrap, Interval
 from metrics.objective import Objective
 from models import ablation
 from models.ablation import Ablation, Design
@@ -209,3 +209,14 @@ def test_the_table_has_its_header_without_outcomes():
         "fits",
         "epochs",
     ]
+
+
+def test_the_reason_rounds_what_the_file_holds(tmp_path, monkeypatch):
+    # -0.6253 points are -0.63, but the six decimals of the file are half way and may become -0.62.
+    drawn = Interval(0.0, -0.0062503, 0.0062503)
+    monkeypatch.setattr(Bootstrap, "difference", lambda *_: drawn)
+    found = {"start": 0.8, "with good": 0.8, "without good": 0.8, "all": 0.8}
+    [row, *_] = outcomes(tmp_path, {"good": {"dropout": 0.2}}, found)
+    assert (row.low, row.high) == (-0.00625, 0.00625)
+    reading = RATE.metric_for(small.Development(tmp_path).target()).reading
+    assert f"({reading.difference(row.low)} to {reading.difference(row.high)})" in row.reason
