@@ -31,9 +31,11 @@ from tasks.search import SearchParams
 
 SEEDS = (1, 2, 3)
 EPOCHS = 9
-"""Of a trial; hyperband begins with one, and has three and nine for the best."""
+"""Of a trial."""
+LONGEST = 12
+"""Of hyperband's longest trials: its brackets then come to 102 epochs."""
 SPENT = 108
-"""Epochs of one search, over all of its trials."""
+"""Epochs of one search at the most, over all of its trials."""
 SPACE: Mapping[str, Any] = {
     "learning_rate": {"float": [0.0003, 0.01], "log": True},
     "width": {"choice": [64, 128, 256]},
@@ -87,7 +89,8 @@ def searched(
         },
     }
     params = checked("search", SearchParams, values)
-    recipe = Recipe.of(raw["recipe"]).changed({"epochs": EPOCHS, "patience": None})
+    epochs = LONGEST if method == "hyperband" else EPOCHS
+    recipe = Recipe.of(raw["recipe"]).changed({"epochs": epochs, "patience": None})
     held = search_rounds.held_out(development, params.validation)
     free = Budget(epochs=None, minutes=None)
     limits = search_rounds.limits_of(free, params, params.space, recipe, len(held))
