@@ -124,5 +124,8 @@ def _enough(grown: Sequence[Grown], study: Study) -> str:
     if len(grown) == len(DEPTHS):
         return f"Every step gained, up to depth {last.depth}: recipe.depth: {last.depth}"
     enough = grown[-2].depth
-    told = f"Depth {enough} is enough: depth {last.depth} is not proven to gain."
+    told = (
+        f"Depth {enough} is enough: with {len(study.seeds)} seeds depth {last.depth} is not proven "
+        "to gain."
+    )
     return told if enough == study.recipe.depth else f"{told} To take it: recipe.depth: {enough}"
