@@ -10,21 +10,18 @@ the holdout stays closed, and the best trial's figure is what the method found; 
 proposals say how much of it is luck. Written beside this module as searches-NAME.json.
 """
 
-import json
 import statistics
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.bench import ROOT, call, clone
+from benchmarks.opened import opened, write
 from dataset.examples import Development
-from metrics.objective import Measure, Objective
+from metrics.objective import Measure
 from models.budget import Budget
 from models.rounds import Method
 from models.settings import Recipe
-from pipeline.params_file import checked, read_raw
+from pipeline.params_file import checked
 from pipeline.workers import ProcessPool
 from tasks import search_rounds
 from tasks.search import SearchParams
@@ -141,27 +138,17 @@ def table(found: list[dict[str, Any]], measure: Measure) -> str:
 
 def main() -> None:
     """Measure, print the table, write the JSON beside this module."""
-    with clone() as root:
-        if len(sys.argv) > 1:
-            print(call(root, "./fettle", "init", *sys.argv[1:]))
-        for stage in ("ingest", "split"):
-            call(root, "./fettle", "stage", stage)
-        raw = read_raw(root / "params.yaml")
-        development = Development(root / "artifacts" / "split" / "development")
-        objective = Objective.model_validate_json(json.dumps(raw["objective"]))
-        measure = objective.metric_for(development.target())
-        numbers = any(column.type == "numeric" for column in development.schema().columns)
-        with ProcessPool(raw["run"]["workers"]) as pool:
+    with opened() as data:
+        numbers = any(column.type == "numeric" for column in data.development.schema().columns)
+        with ProcessPool(data.raw["run"]["workers"]) as pool:
             found = [
-                searched(development, raw, method, space, seed, measure, pool)
+                searched(data.development, data.raw, method, space, seed, data.measure, pool)
                 for seed in SEEDS
                 for method, space in spaces(numbers=numbers).items()
             ]
-    print(table(found, measure))
-    name = Path(sys.argv[1]).stem if len(sys.argv) > 1 else "digits"
-    written = {"recipe": raw["recipe"], "objective": measure.name, "searches": found}
-    path = ROOT / "benchmarks" / f"searches-{name}.json"
-    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    print(table(found, data.measure))
+    told = {"recipe": data.raw["recipe"], "objective": data.measure.name, "searches": found}
+    write("searches", told)
 
 
 if __name__ == "__main__":

@@ -16,19 +16,18 @@ prints what was measured of all of them as one table, which is the one in docs/t
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.bench import ROOT, call, clone
+from benchmarks.bench import ROOT
+from benchmarks.opened import opened, write
 from dataset.examples import Development, Schema
 from metrics.intervals import Bootstrap
-from metrics.objective import Measure, Objective
+from metrics.objective import Measure
 from models import training
 from models.presets import LARGE_BATCH
 from models.settings import Recipe
-from pipeline.params_file import read_raw
 from pipeline.workers import ProcessPool
 
 SEEDS = (1, 2, 3)
@@ -229,25 +228,15 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(together())
         return
-    with clone() as root:
-        if len(sys.argv) > 1:
-            print(call(root, "./fettle", "init", *sys.argv[1:]))
-        for stage in ("ingest", "split"):
-            call(root, "./fettle", "stage", stage)
-        raw = read_raw(root / "params.yaml")
-        development = Development(root / "artifacts" / "split" / "development")
-        objective = Objective.model_validate_json(json.dumps(raw["objective"]))
-        measure = objective.metric_for(development.target())
-        recipe = Recipe.of(raw["recipe"])
-        if development.count("train") >= LARGE_BATCH:
+    with opened() as data:
+        recipe = Recipe.of(data.raw["recipe"])
+        if data.development.count("train") >= LARGE_BATCH:
             recipe = recipe.changed({"epochs": min(recipe.epochs, EPOCHS)})
-        runs = trained(development, recipe, raw["run"]["workers"])
-        rows = compared(runs, development, measure)
-    print(table(rows, measure))
-    name = Path(sys.argv[1]).stem if len(sys.argv) > 1 else "digits"
-    written = {"recipe": recipe.model_dump(), "objective": measure.name, "techniques": rows}
-    path = ROOT / "benchmarks" / f"techniques-{name}.json"
-    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+        runs = trained(data.development, recipe, data.raw["run"]["workers"])
+        rows = compared(runs, data.development, data.measure)
+    print(table(rows, data.measure))
+    told = {"recipe": recipe.model_dump(), "objective": data.measure.name, "techniques": rows}
+    write("techniques", told)
 
 
 if __name__ == "__main__":

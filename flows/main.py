@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TASKS = ("classification", "multilabel", "regression")
 """As `dataset.target.Task` has them, which is not imported for every command."""
 MOST_MINUTES = 100_000
+"""Of `init --minutes`: about ten weeks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from dataset.examples import Development
 from flows import study
@@ -18,21 +17,12 @@ from models import batch_size
 from models.batch_size import MIB, Pace
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.executor import InSeries
-from tests.conftest import ROOT
 from tests.models import small
 
 OBJECTIVE = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with the small recipe and the parts of 160 digits."""
-    monkeypatch.chdir(tmp_path)
-    yaml = YAML()
-    params: Any = yaml.load(ROOT / "params.yaml")
-    params["recipe"].update(small.RECIPE.model_dump())
-    yaml.dump(params, Path("params.yaml"))
-    small.pictures(study.DEVELOPMENT)
+pytestmark = pytest.mark.usefixtures("studied")
 
 
 def files() -> dict[str, bytes]:

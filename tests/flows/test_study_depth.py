@@ -2,30 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from flows import study, study_depth
 from flows.main import main
 from models import training
 from models.settings import NetworkSpec
 from pipeline.executor import InSeries
-from tests.conftest import ROOT
 from tests.models import small
 
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project with the small recipe and the parts of 160 digits."""
-    monkeypatch.chdir(tmp_path)
-    yaml = YAML()
-    params: Any = yaml.load(ROOT / "params.yaml")
-    params["recipe"].update(small.RECIPE.model_dump())
-    yaml.dump(params, Path("params.yaml"))
-    small.pictures(study.DEVELOPMENT)
+pytestmark = pytest.mark.usefixtures("studied")
 
 
 def right(spec: NetworkSpec, shares: dict[int, float]) -> np.ndarray:

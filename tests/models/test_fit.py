@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from models import criterion, determinism, fit, network
+from models import criterion, determinism, fit, network, progress
 from models.rows import BLOCK_ROWS, FileRows
 from tests.models import small
 
@@ -126,6 +126,16 @@ def test_it_learns_and_says_so_in_one_line(caplog):
     assert [record.message for record in caplog.records] == [
         f"seed 1: 15 epochs, validation loss {result.epochs[-1].val_loss:.4f}, "
         f"accuracy {result.epochs[-1].val_accuracy:.4f}"
+    ]
+
+
+def test_a_long_one_says_how_far_it_is(monkeypatch, caplog):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    with caplog.at_level(logging.INFO, logger="fettle.progress"):
+        fitted()
+    told = [record.message for record in caplog.records if record.name == "fettle.progress"]
+    assert [line.split(",")[0] for line in told] == [
+        f"seed 1: epoch {epoch} of 3 at most" for epoch in (1, 2)
     ]
 
 
