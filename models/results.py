@@ -106,9 +106,8 @@ def gather(
         examples=sum(run.examples for run in every),
     )
     predictions = np.stack([run.predictions for run in runs])
-    write(out, record, predictions, [run.loss for run in runs], development)
-    out.model.fits.write(_fits(every))
-    out.curves.write(_curves(runs))
+    losses = [run.loss for run in runs]
+    write(out, record, predictions, losses, development, runs=runs, before=before)
     for run in runs:
         written = out.model.path / f"seed-{run.seed}.keras"
         if run is best:
@@ -123,15 +122,19 @@ def write(
     predictions: npt.NDArray[np.float32],
     losses: Sequence[float],
     development: Development,
+    *,
+    runs: Sequence[Run] = (),
+    before: Sequence[Run] = (),
 ) -> None:
-    """Write all of a candidate that no fit is needed for, but its model; curves without a row.
+    """Write all of a candidate but its model.
 
     predictions: of the validation examples, `(seeds, n, k)`; losses: on the same, one a seed, as
-    fits are stopped by.
+    fits are stopped by. runs: its own fits, and before: those that led to it; without any the
+    curves have no row.
     """
     out.model.write_predictions(predictions)
-    out.model.fits.write(_fits([]))
-    out.curves.write(_curves([]))
+    out.model.fits.write(_fits([*before, *runs]))
+    out.curves.write(_curves(runs))
     out.metrics.write({"validation": _figures(predictions, losses, development)})
     out.model.write_record(record)
 
