@@ -10,7 +10,7 @@ from flows.placing import arriving
 from flows.setting import changed, write_params
 from flows.wishes import Wishes
 from models import presets
-from pipeline.artifacts import Raw, Source
+from pipeline.artifacts import Given, Raw, Source
 from pipeline.declaration import Cost
 from pipeline.errors import shown
 from pipeline.graph import Node, sections, trace
@@ -56,7 +56,7 @@ def _nodes() -> list[Node]:
     from flows.training import training
 
     nothing = Source(Path())
-    return trace(training, Raw(nothing, nothing))
+    return trace(training, Given(Raw(nothing, nothing), nothing, nothing, nothing))
 
 
 def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:

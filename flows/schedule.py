@@ -25,7 +25,7 @@ def training_run() -> State[Any]:
     from pipeline.errors import FettleError, as_fault
     from pipeline.memory import Found, Memory
     from pipeline.prefect_door import PrefectDoor, failed
-    from pipeline.project import open_project, read_raw_data
+    from pipeline.project import open_project, read_given
     from pipeline.timing import write_page
 
     try:
@@ -34,7 +34,7 @@ def training_run() -> State[Any]:
         params = project.params()
         memory = Memory(project.root)
         with PrefectDoor(memory, params, project.code, project.root) as door, through(door):
-            training(read_raw_data())
+            training(read_given())
         write_page(project.nodes, project.root)
         publish(project.root)
     except FettleError as error:

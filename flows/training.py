@@ -4,7 +4,7 @@ Read three ways: `fettle run` runs it through Prefect, `fettle render` traces it
 DVC's commands run one stage of it each.
 """
 
-from pipeline.artifacts import Raw
+from pipeline.artifacts import Given
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.ensemble import ensemble
@@ -17,18 +17,27 @@ from tasks.search import search
 from tasks.split import split
 
 
-def training(raw: Raw) -> None:
+def training(given: Given) -> None:
     """From raw data to a tuned, regularised, transferred, distilled and honestly tested model."""
-    data = ingest(raw)
+    data = ingest(given.raw)
     parts = split(data.table)
     known = parts.development
 
     plain = baseline(known)
     found = search(known)
     regular = regularize(known, plain.model, found.model)
-    tuned = finetune(known, plain.model, found.model, regular.model)
+    tuned = finetune(known, plain.model, found.model, regular.model, given.pretrained)
     together = ensemble(known, plain.model, found.model, regular.model, tuned.model)
-    student = distill(known, plain.model, found.model, regular.model, tuned.model, together.model)
+    student = distill(
+        known,
+        plain.model,
+        found.model,
+        regular.model,
+        tuned.model,
+        together.model,
+        given.teacher,
+        given.unlabelled,
+    )
 
     result = evaluate(
         known,
@@ -40,6 +49,8 @@ def training(raw: Raw) -> None:
         tuned.model,
         together.model,
         student.model,
+        student.control,
+        student.int8,
     )
     report(
         data.profile,

@@ -120,6 +120,53 @@ class Regularized(Candidate):
 
 
 @dataclass(frozen=True)
+class Finetuned(Candidate):
+    """A candidate, the sources that it was chosen from, and whether transfer is worth it."""
+
+    probe: Csv
+    """One row a source, in the order of params.yaml, and one for its network untrained: source,
+    network, features (numbers an example), score (of the objective: a linear model on the frozen
+    features, the mean over folds of the training examples), low, high, parameters, multiply_adds,
+    chosen (whether it was fine-tuned). Only the header when switched off, or with one source."""
+    worth: Csv
+    """A row for each share of the training examples and each way (scratch, frozen, tuned): share,
+    examples, way, seeds, score (of the objective on validation, the mean over seeds), low, high,
+    difference (to scratch), difference_low, difference_high, loss, epochs, examples_seen (both of
+    all seeds together). Only the header where no shares were wished."""
+
+
+class Quantised(Folder):
+    """network.tflite, predictions.npz and facts.json; facts.json alone where there is none."""
+
+    @property
+    def network(self) -> Path:
+        """The student's network with weights and activations of 8 bits: encoded values in, logits
+        out."""
+        return self.path / "network.tflite"
+
+    @property
+    def facts(self) -> Json:
+        """enabled, reason (in words, where there is none), parameters, multiply_adds, bytes and
+        float_bytes (of the network's file before)."""
+        return Json(self.path / "facts.json")
+
+    def predictions(self) -> npt.NDArray[np.float32]:
+        """Of the validation examples, `(1, examples, k)` float32, see `dataset.target`."""
+        with np.load(self.path / "predictions.npz", allow_pickle=False) as arrays:
+            values: npt.NDArray[np.float32] = arrays["predictions"]
+        return values
+
+
+@dataclass(frozen=True)
+class Distilled(Candidate):
+    """A student, the same one without its teacher, and the same one in 8 bits."""
+
+    control: Trained
+    """The same student, seeds and budget without the teacher; no model.keras."""
+    int8: Quantised
+
+
+@dataclass(frozen=True)
 class Searched(Candidate):
     """A candidate, and the trials that led to it."""
 

@@ -158,3 +158,16 @@ class Raw(Bundle):
     """The raw data, tracked with `dvc add`."""
     expected: Source
     """What they must look like, a file that the user may edit; tracked with git."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that the user gives to a flow; what is not given is `Source(Path())`."""
+
+    raw: Raw
+    pretrained: Source
+    """What is transferred from: weights, models, other data sets; a file or a folder."""
+    teacher: Source
+    """A model of the user's own to distil from."""
+    unlabelled: Source
+    """Examples without targets, for distillation."""

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts import Artifact, Bundle, Raw
+from pipeline.artifacts import Artifact, Bundle, Given
 from pipeline.declaration import Stage, through
 from pipeline.params import Section
 
-Flow = Callable[[Raw], None]
-"""A flow's body: calls of stage functions on typed artifacts, the raw data first."""
+Flow = Callable[[Given], None]
+"""A flow's body: calls of stage functions on typed artifacts, the files that the user gives first."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class _Trace:
         self.nodes.append(Node(stage, inputs, out))
 
 
-def trace(flow: Flow, raw: Raw) -> list[Node]:
+def trace(flow: Flow, given: Given) -> list[Node]:
     """The flow's nodes in story order."""
     tracer = _Trace()
     with through(tracer):
-        flow(raw)
+        flow(given)
     return tracer.nodes
 
 

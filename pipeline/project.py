@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import render, snapshot
-from pipeline.artifacts import Raw, Source
+from pipeline.artifacts import Given, Raw, Source
 from pipeline.errors import InputError
 from pipeline.graph import Node, sections, trace
 from pipeline.params_file import PARAMS, Params, load, read_raw
@@ -42,16 +42,48 @@ def open_project() -> Project:
     """
     root = Path.cwd()
     code = _code(root)
-    raw = read_raw_data()
+    given = read_given()
     from flows.training import training
 
-    return Project(root, code, trace(training, raw))
+    return Project(root, code, trace(training, given))
 
 
 LISTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".gz", ".parquet", ".feather", ".arrow")
 """Endings of a list of pictures; a folder of pictures may have a point in its name."""
 EXPECTED = Path("data/schema.yaml")
 """What the user's own data must look like; written by `fettle init`."""
+
+
+BROUGHT = {
+    "pretrained": ("finetune", "pretrained"),
+    "teacher": ("distill", "teacher"),
+    "unlabelled": ("distill", "unlabelled"),
+}
+"""Section and key of params.yaml that name a file or folder, by the field of `Given`."""
+
+
+def read_given() -> Given:
+    """All files that params.yaml names; raises InputError where one lies outside data/, or as
+    `read_raw_data`."""
+    content = read_raw()
+    return Given(
+        read_raw_data(),
+        **{name: _brought(content, *place) for name, place in BROUGHT.items()},
+    )
+
+
+def _brought(content: dict[str, Any], section: str, key: str) -> Source:
+    """The file or folder that a key names, if any does; its type is checked with the section."""
+    values = content.get(section)
+    path = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(path, str):
+        return Source(Path())
+    if not _below_data(Path(path)):
+        raise InputError(
+            f"{PARAMS}: {section}.{key}: {path!r} was given; it must lie below data/.\n"
+            f"Put it there and track it: ./.venv/bin/dvc add data/{Path(path).name}"
+        )
+    return Source(Path(path))
 
 
 def read_raw_data() -> Raw:

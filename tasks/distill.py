@@ -6,8 +6,9 @@ from dataset.examples import Development
 from metrics.objective import Objective
 from models import distillation, results
 from models.budget import Budget
-from models.candidate import Candidate, Trained
+from models.candidate import Distilled, Trained
 from models.settings import Changes, Recipe, Retraining
+from pipeline.artifacts import Source
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 
@@ -36,13 +37,15 @@ def _caution(params: DistillParams, budget: Budget) -> str | None:
 
 @stage(cost=_cost, caution=_caution)
 def distill(
-    out: Candidate,
+    out: Distilled,
     development: Development,
     baseline: Trained,
     search: Trained,
     regularize: Trained,
     finetune: Trained,
     ensemble: Trained,
+    teacher: Source,
+    unlabelled: Source,
     objective: Objective,
     recipe: Recipe,
     budget: Budget,
@@ -54,13 +57,13 @@ def distill(
         results.switched_off(out, "distill")
         return
     taught = [baseline, search, regularize, finetune, ensemble]
-    teacher = results.ranked(development, objective, taught)[0]
-    told = teacher.record()
+    best = results.ranked(development, objective, taught)[0]
+    told = best.record()
     folder = out.model.make()
     logits = folder / "teacher.npy"
     executor.map(
         distillation.teach,
-        [distillation.Teaching(str(development.path), str(teacher.model), str(logits))],
+        [distillation.Teaching(str(development.path), str(best.model), str(logits))],
         [f"distill teacher {told.stage}"],
     )
     asked = recipe.changed(params.student)

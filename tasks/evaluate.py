@@ -18,7 +18,7 @@ from metrics.classification import Figure, Truth
 from metrics.intervals import Bootstrap, Interval, Sample, effective
 from metrics.objective import Importance, Measure, Objective, all_figures, loss_for
 from metrics.threshold import Decision, Tuned
-from models.candidate import Record, Trained, Yardsticks
+from models.candidate import Quantised, Record, Trained, Yardsticks
 from models.evaluation import Choice, Details, Evaluation
 from models.ledger import Entrant, Judge, Limits, Row, Rule
 from pipeline.artifacts import Confusion, Csv
@@ -90,6 +90,8 @@ def evaluate(
     finetune: Trained,
     ensemble: Trained,
     distill: Trained,
+    control: Trained,
+    int8: Quantised,
     objective: Objective,
     params: EvaluateParams,
 ) -> None:

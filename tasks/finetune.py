@@ -7,8 +7,9 @@ from pydantic import Field
 from dataset.examples import Development, Schema
 from models import results, sources, training
 from models.budget import Allowance, Budget
-from models.candidate import Candidate, Trained
+from models.candidate import Finetuned, Trained
 from models.settings import Epochs, Patience, Rate, Recipe, Seeds
+from pipeline.artifacts import Source
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import Executor
@@ -62,11 +63,12 @@ def _caution(params: FinetuneParams, budget: Budget) -> str | None:
 
 @stage(cost=_cost, caution=_caution)
 def finetune(
-    out: Candidate,
+    out: Finetuned,
     development: Development,
     baseline: Trained,
     search: Trained,
     regularize: Trained,
+    pretrained: Source,
     budget: Budget,
     params: FinetuneParams,
     executor: Executor,

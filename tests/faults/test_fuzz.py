@@ -21,7 +21,7 @@ from dataset.arrivals import Reading, read_arrivals
 from dataset.checks import expectations
 from dataset.tables.cells import Missing
 from metrics.objective import Objective
-from pipeline.artifacts import Raw, Source
+from pipeline.artifacts import Given, Raw, Source
 from pipeline.errors import ExitCode, FettleError
 from pipeline.graph import sections, trace
 from pipeline.params_file import Params, load

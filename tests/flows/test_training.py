@@ -9,7 +9,7 @@ import pytest
 
 from flows.training import training
 from models.space import Dimension
-from pipeline.artifacts import Raw, Source
+from pipeline.artifacts import Given, Raw, Source
 from pipeline.graph import Node, needs, sections, trace
 from pipeline.params_file import load
 from pipeline.project import read_raw_data
@@ -19,11 +19,13 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def nodes() -> dict[str, Node]:
-    return {node.name: node for node in trace(training, raw())}
+    return {node.name: node for node in trace(training, given())}
 
 
-def raw(path: str | None = None) -> Raw:
-    return Raw(Source(Path(path or "")), Source(Path("data/schema.yaml" if path else "")))
+def given(path: str | None = None) -> Given:
+    raw = Raw(Source(Path(path or "")), Source(Path("data/schema.yaml" if path else "")))
+    nothing = Source(Path())
+    return Given(raw, nothing, nothing, nothing)
 
 
 def readers(nodes: dict[str, Node], path: str) -> list[str]:
@@ -59,12 +61,12 @@ def test_the_committed_dvc_yaml_is_the_rendered_one() -> None:
     from pipeline.params_file import read_raw
 
     path = read_raw(ROOT / "params.yaml")["ingest"]["path"]
-    rendered = render(trace(training, raw(path)), ROOT)
+    rendered = render(trace(training, given(path)), ROOT)
     assert (ROOT / "dvc.yaml").read_text() == rendered
 
 
 def test_what_is_rendered_depends_on_the_code_and_the_path_alone(nodes: dict[str, Node]) -> None:
-    own = render(trace(training, raw("data/own.csv")), ROOT)
+    own = render(trace(training, given("data/own.csv")), ROOT)
     plain = render(list(nodes.values()), ROOT)
     added = set(own.splitlines()) - set(plain.splitlines())
     assert added == {"      - data/own.csv", "      - data/schema.yaml"}

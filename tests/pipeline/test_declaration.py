@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.training import training
-from pipeline.artifacts import Bundle, Folder, Raw, Source
+from pipeline.artifacts import Bundle, Folder, Given, Raw, Source
 from pipeline.declaration import Cost, stage
 from pipeline.executor import Executor
 from pipeline.graph import Node, sections, trace
@@ -80,8 +80,9 @@ def test_all_sections_are_known_by_their_names_in_the_file() -> None:
 
 
 def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
-    raw = Raw(Source(Path()), Source(Path()))
-    stages = YAML(typ="safe").load(render(trace(training, raw), ROOT))["stages"]
+    nothing = Source(Path())
+    given = Given(Raw(nothing, nothing), nothing, nothing, nothing)
+    stages = YAML(typ="safe").load(render(trace(training, given), ROOT))["stages"]
     rendered = {name: entry["params"] for name, entry in stages.items()}
     sharing = {
         shared: {name for name, listed in rendered.items() if shared in listed}

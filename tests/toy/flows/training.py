@@ -1,6 +1,6 @@
 """Nine trivial stages: the doors without any model."""
 
-from pipeline.artifacts import Raw
+from pipeline.artifacts import Given
 from tasks.baseline import baseline
 from tasks.distill import distill
 from tasks.evaluate import evaluate
@@ -12,9 +12,9 @@ from tasks.search import search
 from tasks.split import split
 
 
-def training(raw: Raw) -> None:
+def training(given: Given) -> None:
     """Raw text to report."""
-    table = ingest(raw)
+    table = ingest(given.raw)
     parts = split(table)
     plain = baseline(parts)
     found = search(parts)
