@@ -9,7 +9,7 @@ from pipeline.declaration import Stage, through
 from pipeline.params import Section
 
 Flow = Callable[[Given], None]
-"""A flow's body: calls of stage functions on typed artifacts, the files that the user gives first."""
+"""A flow's body: calls of stage functions on typed artifacts, what the user gives first."""
 
 
 @dataclass(frozen=True)

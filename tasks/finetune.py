@@ -87,7 +87,7 @@ def finetune(
     source_settings = allowed.shorten(
         settings.model_copy(update={"epochs": params.source_epochs, "patience": None})
     )
-    source = sources.SourceRun(
+    item = sources.SourceRun(
         str(development.path),
         str(model),
         params.source,
@@ -99,8 +99,8 @@ def finetune(
         f"finetune source {params.source}",
         allowed.minutes,
     )
-    [pretrained] = executor.map(sources.pretrain, [source], [source.name])
-    _check_source(pretrained, settings.learning_rate)
+    [learned] = executor.map(sources.pretrain, [item], [item.name])
+    _check_source(learned, settings.learning_rate)
     frozen = allowed.shorten(
         settings.model_copy(update={"epochs": params.frozen_epochs, "patience": None})
     )
@@ -137,7 +137,7 @@ def finetune(
         f"{frozen.epochs} epochs with the trunk frozen, up to {unfrozen.epochs} without.",
         settings=spec.model_dump() | unfrozen.model_dump() | {"source": params.source},
         development=development,
-        before=[_as_run(pretrained, runs[0])],
+        before=[_as_run(learned, runs[0])],
     )
 
 

@@ -160,10 +160,10 @@ def _known(case: Case) -> tuple[Raw, Params]:
 
     SCHEMA.parent.mkdir(exist_ok=True)
     SCHEMA.write_bytes(case.expected or b"")
-    raw = read_raw_data()
+    raw, nothing = read_raw_data(), Source(Path())
     if case.expected is None:
-        raw = Raw(raw.data, Source(Path()))
-    return raw, load(sections(trace(training, raw)))
+        raw = Raw(raw.data, nothing)
+    return raw, load(sections(trace(training, Given(raw, nothing, nothing, nothing))))
 
 
 def require_message(error: FettleError, case: Case) -> None:
