@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.checks import expectations
+from flows.bringing import bringing, sized
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
 from flows.setting import changed, write_params
@@ -26,17 +27,32 @@ def init(wishes: Wishes, stand: Path) -> None:
     from: InputError is raised first.
     """
     raw = _params()
-    with arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival:
+    with (
+        bringing(wishes, stand) as brought,
+        arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival,
+    ):
         decision = decide(arrival, wishes, raw)
+        larger = sized(wishes, decision, brought)
+        if larger is not None:
+            decision = decide(arrival, larger, raw)
         expected = expectations.learn(decision.read.blocks(), decision.read.schema)
         arrival.settle()
-    sized, told = _sized(decision, raw, wishes.minutes)
+        brought.settle()
+    decision.values.update(brought.values(decision))
+    suited, told = _sized(decision, raw, wishes.minutes)
     expectations.write(expected, EXPECTED)
-    write_params(decision.values, sized)
+    write_params(decision.values, suited)
     _render()
     rows = decision.read.profile["rows"]
     print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
-    for line in [*decision.head, *_read(decision), *decision.lines, *told, *_estimate(decision)]:
+    for line in [
+        *decision.head,
+        *_read(decision),
+        *decision.lines,
+        *brought.lines(),
+        *told,
+        *_estimate(decision),
+    ]:
         print(shown(line))
     for finding in decision.findings:
         print(shown(f"{finding.severity}: {finding}"))

@@ -157,6 +157,18 @@ def _init_options(init: argparse.ArgumentParser) -> None:
         help="how long a run may take, about: as many epochs, trials and seeds as fit into it "
         "(default: what gives a first look at such data)",
     )
+    several(
+        "--pretrained",
+        "what to transfer from: weights of a network of keras.applications, a model of an earlier "
+        "run (.keras) or another data set",
+        "FILE",
+    )
+    init.add_argument(
+        "--teacher", metavar="FILE", help="a model of your own to distil from (.keras or .h5)"
+    )
+    init.add_argument(
+        "--unlabelled", metavar="PATH", help="examples without targets, for distillation"
+    )
     init.add_argument(
         "--yes",
         action="store_true",
@@ -318,6 +330,9 @@ def _init(options: argparse.Namespace) -> None:
         allow=tuple(options.allow),
         size=None if options.size is None else tuple(options.size),
         minutes=options.minutes,
+        pretrained=tuple(options.pretrained),
+        teacher=options.teacher,
+        unlabelled=options.unlabelled,
         yes=options.yes,
     )
     init(wishes, _where_user_stands(""))

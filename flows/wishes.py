@@ -30,6 +30,12 @@ class Wishes:
     """Height and width of pictures."""
     minutes: float | None
     """That a run may take, about; None: what suits the data."""
+    pretrained: tuple[str, ...]
+    """Weights, models and data sets to transfer from, as they were typed."""
+    teacher: str | None
+    """A model to distil from, likewise."""
+    unlabelled: str | None
+    """Examples without targets, likewise."""
     yes: bool
     """Never ask; take the likeliest target, and what is safe of what is proposed."""
 
@@ -42,6 +48,8 @@ class Wishes:
             "--test": self.test,
             "--validation": self.validation,
             "--query": self.query,
+            "--teacher": self.teacher,
+            "--unlabelled": self.unlabelled,
             "--weight": self.weight,
             "--minutes": None if self.minutes is None else f"{self.minutes:g}",
         }
@@ -51,6 +59,7 @@ class Wishes:
             "--time": self.time,
             "--missing": [f"{column}={value}" for column, value in self.missing],
             "--allow": self.allow,
+            "--pretrained": self.pretrained,
         }
         words = ["./fettle", "init", _without_password(self.path)]
         for flag, values in several.items():
