@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,10 @@ def write(path: Path, statistics: Statistics, schema: Schema, to: Path) -> None:
     determinism.start(1)
     with _in_words(path):
         model = _fitting(path, schema)
-        of = _of_pictures if schema.kind == "pictures" else _of_table
-        made = of(model, statistics, path)
+        if schema.kind == "pictures":
+            made = _of_pictures(model, statistics)
+        else:
+            made = _of_table(model, statistics, path)
     archive.save(made, to)
 
 
@@ -249,12 +250,12 @@ def _first_difference(theirs: tuple[str, ...], here: tuple[str, ...], what: str)
     return f"the same {what} here in another order: by how frequent they are"
 
 
-def _of_pictures(model: keras.Model, statistics: Statistics, path: Path) -> keras.Model:
+def _of_pictures(model: keras.Model, statistics: Statistics) -> keras.Model:
     """Encoded pictures back to raw ones, as its model takes them, through its encoder and trunk.
 
-    Grey is repeated for colours, colours are weighed to grey; the shorter side is scaled and the
-    centre of the longer kept, as `dataset.pictures.decoding.fit` does. Pictures of other units,
-    such as 0 to 1 for 0 to 255, stay standardised as they are, since raw ones would mean nothing to
+    Grey is repeated for colours, colours are weighed to grey; the longer side is cut evenly, by
+    whole points, and what is left is scaled, much as `dataset.pictures.decoding.fit` does. Pictures
+    of other units, such as 0 to 1 for 0 to 255, stay standardised: raw ones would mean nothing to
     its encoder.
     """
     encoder = model.get_layer("encoder")
@@ -285,8 +286,8 @@ def _channelled(pictures: Any, channels: int) -> Any:
 def _resized(pictures: Any, size: tuple[int, int]) -> Any:
     if tuple(pictures.shape[1:3]) == tuple(size):
         return pictures
-    smaller = prod(size) < prod(pictures.shape[1:3])
+    # Over the whole area that a new pixel covers, as there.
     resizing = keras.layers.Resizing(
-        *size, crop_to_aspect_ratio=True, antialias=smaller, name="resized"
+        *size, crop_to_aspect_ratio=True, antialias=True, name="resized"
     )
     return resizing(pictures)

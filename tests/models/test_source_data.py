@@ -274,12 +274,12 @@ def test_pictures_that_show_nothing_are_refused(tmp_path):
 
 
 def test_what_are_no_pictures_is_refused(tmp_path):
-    with pytest.raises(InputError, match="a folder with a folder for each class, or an .npz file"):
+    with pytest.raises(InputError, match="a folder with a folder for each class, or an"):
         source_data.check(written(tmp_path, frame()), None, GREY)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no folders of classes"):
         source_data.check(tmp_path / "empty", None, GREY)
-    with pytest.raises(InputError, match="'label' names a column. Set target to null"):
+    with pytest.raises(InputError, match="'label' names a column"):
         source_data.check(folders(tmp_path / "other"), "label", GREY)
 
 
@@ -290,6 +290,6 @@ def test_pickled_arrays_are_never_read(tmp_path):
 
     np.savez(tmp_path / "other.npz", x=np.array([Harm()], dtype=object), y=np.arange(1))
 
-    with pytest.raises(InputError, match=r"other\.npz: x.npy"):
+    with pytest.raises(InputError, match=r"other\.npz: x\.npy"):
         source_data.check(tmp_path / "other.npz", None, GREY)
     assert not (tmp_path / "harm").exists()
