@@ -9,6 +9,7 @@ from models import results, sources, training
 from models.budget import Allowance, Budget
 from models.candidate import Finetuned, Trained
 from models.settings import Epochs, Patience, Rate, Recipe, Seeds
+from models.source_settings import SelfMade
 from pipeline.artifacts import Source
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError, InputError
@@ -21,13 +22,14 @@ class FinetuneParams(Section):
 
     enabled: bool
     """Whether to transfer at all."""
-    source: sources.Source
+    source: SelfMade
     """`fonts`, for grey pictures: digits drawn from fonts. `rotated`, for pictures: which of four
-    ways up the training pictures are (Gidaris et al., 2018). `masked`, for a table: its training
-    rows with values swapped between rows, to be put right, and words hidden, to be guessed. Only
-    `fonts` uses labels."""
+    ways up the training pictures are (Gidaris et al., 2018). `denoised`, for pictures: what they
+    are without noise (Vincent et al., 2008). `masked`, for a table: its training rows with values
+    swapped between rows, to be put right, and words hidden, to be guessed. Only `fonts` uses
+    labels."""
     pictures: int = Field(ge=10, le=1_000_000)
-    """Digits drawn, for `fonts`; pictures turned at the most, for `rotated`."""
+    """Digits drawn, for `fonts`; pictures at the most, for `rotated` and `denoised`."""
     swap: float = Field(gt=0, lt=1)
     """Fraction of values swapped and of words hidden, for `masked`."""
     source_epochs: Epochs
@@ -91,6 +93,7 @@ def finetune(
         str(development.path),
         str(model),
         params.source,
+        None,
         spec,
         source_settings,
         params.pictures,
@@ -166,6 +169,7 @@ def _told(params: FinetuneParams) -> str:
     return {
         "fonts": f"{params.pictures:,} digits drawn from fonts",
         "rotated": "telling which way up pictures are",
+        "denoised": "giving noisy pictures without their noise",
         "masked": f"putting right {params.swap:.0%} of the values, swapped or hidden",
     }[params.source]
 

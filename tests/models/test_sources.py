@@ -1,95 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
-from PIL import ImageFont
 
-from models import archive, determinism, network, sources, training
-from models.layout import UNKNOWN, Layout, TextLayout
-from models.rows import FileRows
+from models import archive, determinism, network, source_tables, sources, training
+from models.source_settings import Application, Earlier, OtherData
+from pipeline.errors import InputError
 from tests.models import small
-
-
-def test_fonts_have_digits_that_differ():
-    paths = sources.fonts()
-
-    assert len(paths) > 10
-    assert paths == sorted(paths)
-    for path in paths:
-        font = ImageFont.truetype(str(path), 30, layout_engine=ImageFont.Layout.BASIC)
-        drawn = {bytes(font.getmask(digit)) for digit in "0123456789"}
-        assert len(drawn) == 10, path
-
-
-def test_fonts_of_symbols_are_left_out():
-    names = {path.name for path in sources.fonts()}
-
-    assert {"DejaVuSansDisplay.ttf", "cmsy10.ttf", "STIXSizOneSymReg.ttf"}.isdisjoint(names)
-    assert "DejaVuSans.ttf" in names
-
-
-def test_digits_follow_from_the_seed():
-    first, codes = sources.digits(50, (8, 8, 1), bright=True, seed=1)
-    again, _ = sources.digits(50, (8, 8, 1), bright=True, seed=1)
-    other, _ = sources.digits(50, (8, 8, 1), bright=True, seed=2)
-
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert np.bincount(codes).tolist() == [5] * 10
-
-
-def test_digits_are_standardised_in_the_target_s_shape():
-    pictures, _ = sources.digits(100, (6, 9, 3), bright=True, seed=1)
-
-    assert pictures.shape == (100, 6, 9, 3)
-    assert pictures.dtype == np.float32
-    assert pictures.mean() == pytest.approx(0, abs=1e-4)
-    assert pictures.std() == pytest.approx(1, abs=1e-4)
-
-
-@pytest.mark.parametrize("bright", [True, False])
-def test_digits_have_the_target_s_polarity(bright):
-    pictures, _ = sources.digits(100, (8, 8, 1), bright=bright, seed=1)
-
-    assert sources.bright_ink(pictures) is bright
-
-
-def test_the_digits_of_a_class_resemble_those_of_the_target(tmp_path):
-    train = small.pictures(tmp_path, 600).train()
-    pictures, codes = sources.digits(600, (8, 8, 1), bright=True, seed=1)
-    drawn = np.stack([pictures[codes == code].mean(axis=0) for code in range(10)])
-    written = np.stack(
-        [train.features["picture"][train.targets == str(code)].mean(axis=0) for code in range(10)]
-    )
-
-    alike = np.corrcoef(drawn.reshape(10, -1), written.reshape(10, -1))[:10, 10:]
-
-    # A font's digit drawn too small, mirrored or off the centre resembles none.
-    assert alike.diagonal().min() > 0.5
-    assert (alike.argmax(axis=1) == np.arange(10)).mean() >= 0.5
-
-
-def test_swapped_values_stay_in_their_column():
-    rows = small.rows(500, 1)
-
-    swapped = sources.swapped(rows, list(rows.features), 0.2, seed=1)
-
-    for name, values in rows.features.items():
-        changed = swapped.features[name]
-        assert set(map(str, changed)) <= set(map(str, values))
-        assert changed.dtype == values.dtype
-    number, before = swapped.features["number"], rows.features["number"]
-    same = (number == before) | (np.isnan(number) & np.isnan(before))
-    assert 0.7 < same.mean() < 0.9
-
-
-def test_columns_are_swapped_independently():
-    rows = small.rows(500, 1)
-
-    swapped = sources.swapped(rows, list(rows.features), 0.5, seed=1)
-
-    number = swapped.features["number"] != rows.features["number"]
-    colour = swapped.features["COLOUR"] != rows.features["COLOUR"]
-    assert (number & ~colour).any()
-    assert (colour & ~number).any()
 
 
 def test_the_trunk_is_carried_over_and_the_head_is_not():
@@ -112,118 +30,88 @@ def test_the_trunk_is_carried_over_and_the_head_is_not():
     np.testing.assert_array_equal(head[0], target.get_layer("logits").get_weights()[0])
 
 
-def test_columns_that_are_not_named_stay():
-    rows = small.letters(50, 1)
-
-    swapped = sources.swapped(rows, ["time"], 0.5, seed=1)
-
-    assert (swapped.features["text"] == rows.features["text"]).all()
-    assert not np.array_equal(swapped.features["time"], rows.features["time"], equal_nan=True)
-    assert swapped.features["time"].dtype == np.float64
-
-
-@pytest.mark.parametrize(("shape", "kinds"), [((5, 5, 1), 4), ((4, 6, 3), 2)])
-def test_pictures_are_turned_as_often_as_they_keep_their_shape(shape, kinds):
-    pictures = np.random.default_rng(1).normal(size=(6, *shape)).astype(np.float32)
-
-    shown, codes = sources.turned(pictures, 1000, seed=1)
-
-    assert shown.shape == (6 * kinds, *shape)
-    assert codes.dtype == np.int32
-    for place, (picture, code) in enumerate(zip(shown, codes, strict=True)):
-        back = np.rot90(picture, -sources.turns(shape)[code])
-        np.testing.assert_array_equal(back, pictures[place // kinds])
-    assert np.bincount(codes).tolist() == [6] * kinds
-
-
-def test_some_of_many_turns_are_drawn_wherever_the_pictures_lie():
-    pictures = np.random.default_rng(1).normal(size=(50, 3, 3, 1)).astype(np.float32)
-    before, filed = pictures.copy(), FileRows((3, 3, 1))
-    filed.append(pictures)
-
-    shown, codes = sources.turned(pictures, 40, seed=1)
-
-    assert len(shown) == len(codes) == 40
-    assert len(set(codes.tolist())) == 4
-    np.testing.assert_array_equal(pictures, before)
-    np.testing.assert_array_equal(sources.turned(filed, 40, seed=1)[0], shown)
-    assert not np.array_equal(sources.turned(pictures, 40, seed=2)[1], codes)
-
-
-LAYOUT = Layout(1, (TextLayout("a", 4, ("x", "y", "z")), TextLayout("b", 2, ("u",))))
-
-
-def test_hidden_words_are_unknown_and_named(monkeypatch):
-    monkeypatch.setattr(sources, "WORDS", 2)
-    encoded = np.float32([[9, 2, 3, 4, 0, 2, 0]] * 400)
-
-    masked, words = sources.hidden(encoded, LAYOUT, 0.25, seed=1)
-
-    assert sources.guessed(LAYOUT) == 2 + 1
-    changed = masked != encoded
-    assert (masked[changed] == UNKNOWN).all()
-    assert not changed[:, [0, 4, 6]].any()
-    assert 0.2 < changed[:, [1, 2, 3, 5]].mean() < 0.3
-    # z is hidden too, and is not among the two most frequent words that are guessed.
-    np.testing.assert_array_equal(words, changed[:, [1, 2, 5]])
-
-
-def test_restoration_adds_both_kinds_of_error():
-    codes = np.float32([[1, 2, 0, 1], [0, 0, 1, 0]])
-    outputs = np.float32([[1, 0, -2, 3], [1, 0, 0, 0]])
-    criterion = sources.restoration(2)
-
-    entropy = np.log1p(np.exp([[-2, -3], [0, 0]])).mean(axis=1)
-    expected = np.array([2, 0.5]) + entropy
-    np.testing.assert_allclose(criterion.loss(codes, outputs), expected, rtol=1e-5)
-    loss, right = criterion.measure(codes, outputs)
-    assert loss == pytest.approx(expected.mean(), rel=1e-5)
-    assert right is None
-
-
-@pytest.mark.parametrize("dense", [0, 4])
-def test_restoration_of_one_kind_alone(dense):
-    codes = np.float32([[1, 0, 0, 1]])
-    criterion = sources.restoration(dense)
-
-    loss, _ = criterion.measure(codes, codes * 0)
-
-    assert loss == pytest.approx(0.5 if dense else np.log(2))
-    np.testing.assert_allclose(criterion.loss(codes, codes * 0), [loss], rtol=1e-5)
-
-
 def test_sources_suit_the_data():
     assert sources.offered(small.schema("x")) == ("masked",)
     grey = small.schema(kind="pictures")
-    assert sources.offered(grey) == ("fonts", "rotated")
-    assert sources.offered(grey.model_copy(update={"shape": (8, 8, 3)})) == ("rotated",)
+    assert sources.offered(grey) == ("fonts", "rotated", "denoised")
+    colours = grey.model_copy(update={"shape": (8, 8, 3)})
+    assert sources.offered(colours) == ("rotated", "denoised")
 
 
-def item(development, folder, source, **spec):
+TABLE, GREY = small.schema("x"), small.schema(kind="pictures")
+COLOUR = GREY.model_copy(update={"shape": (8, 8, 3)})
+
+
+@pytest.mark.parametrize(
+    ("source", "schema", "advice"),
+    [
+        ("fonts", TABLE, "transfer from fonts, but the data are a table: put masked there"),
+        ("rotated", TABLE, "from rotated, but the data are a table: put masked there"),
+        ("masked", GREY, "but the data are pictures: put fonts or rotated or denoised there"),
+        ("fonts", COLOUR, "but the data are pictures in colour: put rotated or denoised there"),
+        (
+            Application(network="MobileNetV2", options={"alpha": 0.35}, weights="imagenet"),
+            TABLE,
+            r"from MobileNetV2 alpha 0.35 \(imagenet\), but the data are a table: put masked",
+        ),
+        (Earlier(model="a.keras"), GREY, "from 'a.keras', but finetune.pretrained is null"),
+        (OtherData(data="a", target=None), TABLE, "from 'a', but finetune.pretrained is null"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused_with_what_can(source, schema, advice):
+    with pytest.raises(InputError, match=advice):
+        sources.check(source, schema, None)
+
+
+def test_a_source_without_files_is_passed():
+    for source, schema in (("masked", TABLE), ("denoised", GREY), ("rotated", COLOUR)):
+        sources.check(source, schema, None)
+
+
+def item(development, folder, source, given=None, **spec):
     spec = small.SPEC.model_copy(update=spec)
     return sources.SourceRun(
         str(development.path),
-        str(folder / "source.keras"),
+        str(folder / "base.keras"),
         source,
+        given,
         spec,
         small.SETTINGS,
         pictures=100,
         swap=0.2,
         seed=1,
-        name=source,
+        name="source",
     )
 
 
-@pytest.mark.parametrize("source", ["fonts", "rotated"])
+def features(development, folder):
+    """What the base gives for encoded validation examples."""
+    data = training.encoded(str(development.path))
+    base = archive.load(folder / "base.keras")
+    assert base.name == "base"
+    assert base.input_shape[1:] == data.shape
+    given = base(data.validation[:50], training=False).numpy()
+    assert np.isfinite(given).all()
+    assert given.std() > 0
+    # Nothing changes what it is shown, not even in training.
+    changes = {"move", "contrast", "randaugment", "cutout", "swap", "noise", "hide_words"}
+    assert changes.isdisjoint(layer.name for layer in base.layers)
+    return given
+
+
+@pytest.mark.parametrize("source", ["fonts", "rotated", "denoised"])
 def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
     development = small.pictures(tmp_path / "data")
+    run = item(development, tmp_path, source)
 
-    result = sources.pretrain(item(development, tmp_path, source))
+    result = sources.pretrain(run)
 
     assert result.examples == 2 * 100
-    trained = archive.load(tmp_path / "source.keras")
-    assert trained.output_shape == (None, 10 if source == "fonts" else 4)
-    run = sources.transfer(
+    assert features(development, tmp_path).ndim == 2
+    written = (tmp_path / "base.keras").read_bytes()
+    assert sources.pretrain(run) == result
+    assert (tmp_path / "base.keras").read_bytes() == written
+    tuned = sources.transfer(
         sources.TransferRun(
             str(development.path),
             None,
@@ -231,12 +119,25 @@ def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
             small.SETTINGS,
             1,
             "transfer",
-            str(tmp_path / "source.keras"),
+            str(tmp_path / "base.keras"),
             small.SETTINGS,
         )
     )
-    assert run.predictions.shape == (40, 10)
-    assert [lines[0].phase for lines in run.lines] == ["frozen", "unfrozen"]
+    assert tuned.predictions.shape == (40, 10)
+    assert [lines[0].phase for lines in tuned.lines] == ["frozen", "unfrozen"]
+
+
+def test_noise_is_learned_to_be_taken_away(tmp_path):
+    development = small.pictures(tmp_path / "data", 600)
+    run = item(development, tmp_path, "denoised", width=16)
+    settings = small.settings(epochs=12, learning_rate=0.01, patience=None)
+
+    lines = sources.pretrain(replace(run, settings=settings, pictures=450)).lines
+
+    losses = [line.val_loss for line in lines]
+    # The pictures' own variance is 1: less is known from the noisy ones.
+    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.7
 
 
 def test_what_is_turned_is_not_turned_again(tmp_path):
@@ -245,10 +146,8 @@ def test_what_is_turned_is_not_turned_again(tmp_path):
 
     sources.pretrain(item(development, tmp_path, "rotated", **changes))
 
-    trained = archive.load(tmp_path / "source.keras")
-    names = [layer.name for layer in trained.layers]
-    assert "cutout" in names
-    assert "move" not in names
+    features(development, tmp_path)
+    trained = archive.load(tmp_path / "base.keras")
     built = network.build((8, 8, 1), 10, small.spec(**changes), 2)
     assert "move" in [layer.name for layer in built.layers]
     sources.carry(trained, built)
@@ -260,18 +159,18 @@ def test_what_is_turned_is_not_turned_again(tmp_path):
 @pytest.mark.parametrize("text", ["pool", "convolution", "transformer"])
 def test_a_network_is_trained_on_masked_texts_times_and_numbers(text, tmp_path):
     development = small.texts(tmp_path / "data")
+    run = item(development, tmp_path, "masked", text=text, word_dropout=0.1, noise=0.1)
 
-    first = sources.pretrain(item(development, tmp_path, "masked", text=text))
+    first = sources.pretrain(run)
 
-    again = sources.pretrain(item(development, tmp_path, "masked", text=text))
-    assert first == again
-    trained = archive.load(tmp_path / "source.keras")
-    layout = training.encoded(str(development.path)).layout
-    assert trained.output_shape == (None, layout.dense + sources.guessed(layout))
+    written = (tmp_path / "base.keras").read_bytes()
+    assert first == sources.pretrain(run)
+    assert (tmp_path / "base.keras").read_bytes() == written
     assert first.examples == 2 * 160
-    built = network.build(
-        trained.input_shape[1:], 2, item(development, tmp_path, "masked", text=text).spec, 2, layout
-    )
+    features(development, tmp_path)
+    trained = archive.load(tmp_path / "base.keras")
+    layout = training.encoded(str(development.path)).layout
+    built = network.build(trained.input_shape[1:], 2, run.spec, 2, layout)
     sources.carry(trained, built)
     np.testing.assert_array_equal(
         built.get_layer("text_0_embedding").get_weights()[0],
@@ -290,6 +189,7 @@ def test_every_network_of_a_table_is_trained_on_masked_rows_and_carried_over(
     result = sources.pretrain(run)
 
     assert not result.diverged
+    assert features(development, tmp_path).ndim == (3 if architecture == "tabm" else 2)
     tuned = sources.transfer(
         sources.TransferRun(
             str(development.path),
@@ -311,8 +211,49 @@ def test_every_network_of_a_table_is_trained_on_masked_rows_and_carried_over(
 
 def test_masked_rows_are_as_many_as_memory_has_room_for(tmp_path, monkeypatch):
     development = small.texts(tmp_path / "data")
-    monkeypatch.setattr(sources, "IN_MEMORY_BYTES", 10_000)
+    monkeypatch.setattr(source_tables, "IN_MEMORY_BYTES", 10_000)
 
     result = sources.pretrain(item(development, tmp_path, "masked"))
 
     assert 0 < result.examples < 160
+
+
+def test_another_table_is_learned_first(tmp_path):
+    development = small.table(tmp_path / "data")
+    folder = tmp_path / "given"
+    folder.mkdir()
+    rows = small.rows(100, 7)
+    # One copy of a row that validates, which must not be learned from.
+    rows.features["number"] = np.arange(100, dtype=np.float32)
+    table = pd.DataFrame(rows.features | {"label": rows.targets})
+    known = development.validation().features
+    table.loc[100] = [known["number"][0], known["COLOUR"][0], "yes"]
+    table.to_csv(folder / "b.csv", index=False)
+    source = OtherData(data="b.csv", target=None)
+    run = item(development, tmp_path, source, str(folder))
+
+    sources.check(source, development.schema(), str(folder))
+    result = sources.pretrain(run)
+
+    assert result.examples == 2 * 80
+    assert [line.phase for line in result.lines] == ["source"] * 2
+    features(development, tmp_path)
+
+
+def test_a_model_of_an_earlier_run_is_written_without_training(tmp_path):
+    development = small.pictures(tmp_path / "data")
+    earlier = training.SeedRun(
+        str(development.path), str(tmp_path), small.SPEC, small.SETTINGS, 1, "earlier"
+    )
+    training.train(earlier)
+    source = Earlier(model="seed-1.keras")
+    run = item(development, tmp_path, source, str(tmp_path / "seed-1.keras"))
+
+    sources.check(source, development.schema(), run.given)
+    result = sources.pretrain(run)
+
+    assert result == sources.SourceResult((), 0, diverged=False)
+    written = (tmp_path / "base.keras").read_bytes()
+    features(development, tmp_path)
+    sources.pretrain(run)
+    assert (tmp_path / "base.keras").read_bytes() == written

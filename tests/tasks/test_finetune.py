@@ -92,7 +92,7 @@ def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
     settings = small.settings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
     source = tmp_path / "source.keras"
     pretrain(
-        SourceRun(development, str(source), "masked", NORMALISED, settings, 10, 0.2, 1, "source")
+        SourceRun(development, str(source), "masked", None, NORMALISED, settings, 10, 0.2, 1, "s")
     )
     # So slow that the second phase changes nothing either.
     still = small.settings(learning_rate=1e-30, batch_size=32, epochs=1, patience=None)
@@ -118,7 +118,11 @@ def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
         (small.pictures, "masked", "finetune.source is masked, but the data are pictures: put fon"),
         (small.table, "fonts", "finetune.source is fonts, but the data are a table: put masked"),
         (small.table, "rotated", "source is rotated, but the data are a table: put masked there"),
-        (small.coloured, "fonts", "fonts, but the data are pictures in colour: put rotated there"),
+        (
+            small.coloured,
+            "fonts",
+            "fonts, but the data are pictures in colour: put rotated or denoised",
+        ),
     ],
 )
 def test_a_source_for_the_other_kind_is_refused(tmp_path, make, source, advice):
