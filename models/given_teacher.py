@@ -73,6 +73,7 @@ class Given:
         self, model: keras.Model, feed: Feed, told: Callable[[Array], Floats], source: Development
     ) -> None:
         """`told`: what the model gives to logits or codes."""
+        self._whole = model
         # Inputs and outputs as lists, whatever structure the file has.
         self._model = keras.Model(model.inputs, model.outputs)
         self._feed = feed
@@ -85,7 +86,7 @@ class Given:
 
     def hidden(self, more: Examples | None) -> Floats | None:
         """The last hidden vector of the same, `(n, d)`, if there is one."""
-        vector = hidden.last(self._model)
+        vector = _own_hidden(self._whole) if _is_own(self._whole) else hidden.last(self._model)
         if vector is None:
             return None
         return self._given(keras.Model(self._model.inputs, [vector]), more)
@@ -98,6 +99,22 @@ class Given:
     def _given(self, model: keras.Model, more: Examples | None) -> Floats:
         blocks = [*self._source.blocks("train"), *([] if more is None else [more])]
         return np.concatenate([run(model, self._feed, block) for block in blocks])
+
+
+def _is_own(model: keras.Model) -> bool:
+    """Whether it is a model of this project's: see `models.network.assemble`."""
+    names = [layer.name for layer in model.layers]
+    return "encoder" in names and "network" in names
+
+
+def _own_hidden(model: keras.Model) -> Any | None:
+    """The last hidden vector of its network, from the raw inputs on."""
+    encoder, network = model.get_layer("encoder"), model.get_layer("network")
+    vector = hidden.last(network)
+    if vector is None:
+        return None
+    inputs = {value.name: value for value in model.inputs}
+    return keras.Model(network.input, vector)(encoder(inputs))
 
 
 def load(path: Path, development: Development, data: Encoded) -> Given:

@@ -307,14 +307,13 @@ def _too_large(found: student_size.Sized, most: Costs, taught: Taught, size: Siz
         for name, (cost, whole, _) in least.items()
     )
     enough = ", ".join(f"{name}: {share:g}" for name, (_, _, share) in least.items())
-    smaller = (
-        f", or make the student smaller by one of distill.student: {', '.join(found.smaller)}"
-        if found.smaller
-        else ""
-    )
+    ways = [] if any(share > 1 for *_, share in least.values()) else [f"give {enough}, the least"]
+    if found.smaller:
+        ways.append(f"make it smaller by one of distill.student: {', '.join(found.smaller)}")
+    ways.append("set the share to null")
     return (
         f"params.yaml: distill.size: {given}: even with width 1 the student has {told}.\n"
-        f"The smallest shares that it can have are {enough}: give those{smaller}."
+        f"What would do: {'; or '.join(ways)}."
     )
 
 

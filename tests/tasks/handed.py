@@ -8,8 +8,8 @@ from dataset.examples import Development
 from models.curves import Line
 from models.quantising import Quantising
 from models.sources import SourceResult, SourceRun, TransferRun
-from models.student_size import Sized, Sizing
 from models.student_size import Cost as Costs
+from models.student_size import Sized, Sizing
 from models.teachers import Taught, Teaching
 from models.training import Run, SeedRun
 
