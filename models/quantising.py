@@ -109,14 +109,15 @@ def convert(network: "keras.Model", shown: npt.NDArray[np.float32] | None) -> by
         input_signature=[tf.TensorSpec(shape, tf.float32)],
         autograph=False,
     )
-    # Converted from the network itself, it would be saved to a folder first, with its date.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(called.get_concrete_function())
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-    if shown is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([row[np.newaxis]] for row in shown)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with _quietly():
+        # Converted from the network itself, it would be saved to a folder first.
+        whole = called.get_concrete_function()
+        frozen = convert_to_constants.convert_variables_to_constants_v2(whole)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+        if shown is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([row[np.newaxis]] for row in shown)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converted: bytes = converter.convert()
     return converted
 

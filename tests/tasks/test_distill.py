@@ -383,7 +383,7 @@ def test_where_no_student_is_small_enough_it_is_said_what_would_do(tmp_path):
     assert "embedding: 4" in told[1]
     assert "numbers: plain" in told[1]
     # The share that it names is enough.
-    share = float(told[1].split("parameters: ")[1].split(":")[0])
+    share = float(told[1].split("parameters: ")[1].split(",")[0])
     out = distilled(
         tmp_path,
         development,
