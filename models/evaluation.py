@@ -76,8 +76,8 @@ class Evaluation(Bundle):
     """One row a candidate, in story order, all on validation: candidate, reference, score (the
     objective) with _low and _high, difference (to the reference) with _low and _high, loss (log
     loss; of quantities the root mean squared error), parameters, multiply_adds, fits, epochs,
-    examples, decision (yardstick, off, left out, kept, chosen) and reason. Shares are from 0 to 1;
-    what is not known is empty."""
+    examples, decision (yardstick, off, left out, kept, chosen, compared) and reason. Shares are
+    from 0 to 1; what is not known is empty. Rows that are compared are no candidates."""
     metrics: Metrics
     """Holdout figures: n; objective, the name of the figure that was chosen by; chosen and
     baseline, each the figures of `metrics.objective.all_figures` by name; recall, for both by class

@@ -9,7 +9,8 @@ chosen is a rule of params.yaml:
 - limit: what may be spent is known. Of the candidates within the limits the best figure is chosen,
   whether or not its lead is proven, and the reason says which.
 
-Everything else is reported and left out.
+Everything else is reported and left out. Of a student two variants are compared with it that can
+never be chosen: the same one without its teacher, and the same one in 8 bits.
 """
 
 import math
@@ -26,7 +27,7 @@ from pipeline.errors import InputError
 from pipeline.params import Section
 
 Rule = Literal["smallest", "limit"]
-Verdict = Literal["yardstick", "off", "left out", "kept", "chosen"]
+Verdict = Literal["yardstick", "off", "left out", "kept", "chosen", "compared"]
 
 
 class Limits(Section):
@@ -160,6 +161,32 @@ class Judge:
             else row
             for row in rows
         ]
+
+    def untaught(self, control: Entrant, student: Entrant) -> Row:
+        """The row of a student without its teacher: what the teacher gave, on paired seeds and
+        examples."""
+        gain = self._gain(student, control)
+        verdict = "proven" if gain.low > 0 else "it did harm" if gain.high < 0 else "not proven"
+        reason = f"What the teacher gave: {self._found(student, control)}: {verdict}."
+        return self._row(control, student, "compared", reason)
+
+    def in_8_bits(self, small: Entrant, saved: Entrant, size: int, before: int) -> Row:
+        """The row of a network in 8 bits: what it loses to `saved`, the figures of the one that it
+        was made from. size, before: bytes of both."""
+        gain = self._gain(small, saved)
+        verdict = (
+            "a loss is proven"
+            if gain.high < 0
+            else "it is even better"
+            if gain.low > 0
+            else "no loss is proven"
+        )
+        reason = (
+            f"The saved network of {saved.name} in 8 bits, compared with that one alone: "
+            f"{self._found(small, saved)}: {verdict}; {size:,} bytes instead of {before:,}, "
+            f"{100 * size / before:.0f} %."
+        )
+        return self._row(small, saved, "compared", reason)
 
     def _broken(self, networks: Sequence[Entrant]) -> dict[str, list[str]]:
         """By name the networks that are beyond the limits, where these decide."""

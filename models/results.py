@@ -46,11 +46,18 @@ def switched_off(out: Candidate, stage: str) -> None:
     """Write the outputs of a stage with `enabled: false`."""
     import pandas as pd
 
-    out.model.write_record(
+    nothing(out.model, stage, f"{stage}.enabled")
+    out.curves.write(pd.DataFrame(columns=CURVES))
+    out.metrics.write({})
+
+
+def nothing(out: Trained, stage: str, key: str) -> None:
+    """Write what there is where a value of params.yaml has it that nothing is trained."""
+    out.write_record(
         Record(
             stage=stage,
             enabled=False,
-            summary=f"Switched off by {stage}.enabled in params.yaml.",
+            summary=f"Switched off by {key} in params.yaml.",
             settings={},
             seeds=(),
             saved_seed=None,
@@ -61,8 +68,6 @@ def switched_off(out: Candidate, stage: str) -> None:
             examples=0,
         )
     )
-    out.curves.write(pd.DataFrame(columns=CURVES))
-    out.metrics.write({})
 
 
 def called(run: Run, phase: str) -> Run:
@@ -91,8 +96,43 @@ def gather(
     """
     _check(runs, stage, settings)
     best = min(runs, key=lambda run: run.loss)
-    every = [*before, *runs]
-    record = Record(
+    record = _record([*before, *runs], runs, best, stage, summary, settings)
+    predictions = np.stack([run.predictions for run in runs])
+    losses = [run.loss for run in runs]
+    write(out, record, predictions, losses, development, runs=runs, before=before)
+    for run in runs:
+        written = out.model.path / f"seed-{run.seed}.keras"
+        if run is best:
+            written.replace(out.model.model)
+        else:
+            written.unlink()
+
+
+def without_model(
+    out: Trained, runs: Sequence[Run], *, stage: str, summary: str, settings: Mapping[str, Any]
+) -> None:
+    """Write what is merely compared, from its runs, whose models were not kept.
+
+    Raises FettleError as `gather` does.
+    """
+    _check(runs, stage, settings)
+    out.write_predictions(np.stack([run.predictions for run in runs]))
+    out.fits.write(_fits(runs))
+    best = min(runs, key=lambda run: run.loss)
+    record = _record(runs, runs, best, stage, summary, settings)
+    out.write_record(record.model_copy(update={"saved_seed": None}))
+
+
+def _record(
+    every: Sequence[Run],
+    runs: Sequence[Run],
+    best: Run,
+    stage: str,
+    summary: str,
+    settings: Mapping[str, Any],
+) -> Record:
+    """Of a candidate that has `runs`, of which the best is saved; `every` is what it took."""
+    return Record(
         stage=stage,
         enabled=True,
         summary=summary,
@@ -105,15 +145,6 @@ def gather(
         epochs=sum(run.epochs for run in every),
         examples=sum(run.examples for run in every),
     )
-    predictions = np.stack([run.predictions for run in runs])
-    losses = [run.loss for run in runs]
-    write(out, record, predictions, losses, development, runs=runs, before=before)
-    for run in runs:
-        written = out.model.path / f"seed-{run.seed}.keras"
-        if run is best:
-            written.replace(out.model.model)
-        else:
-            written.unlink()
 
 
 def write(

@@ -1,7 +1,7 @@
 """Choose among the candidates on validation; then, once, look at the holdout."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,9 @@ from pipeline.params import Section
 Predictions = npt.NDArray[np.float32]
 BY_NAME = "recall by name"
 """The figure that has a value for each class or label."""
+
+STUDENT, UNTAUGHT, IN_8_BITS = "distill", "distill without its teacher", "distill in 8 bits"
+"""What the student and its variants are called in the ledger."""
 
 log = logging.getLogger("fettle")
 
@@ -78,6 +81,15 @@ class _Tested:
     samples: dict[str, Sample]
 
 
+@dataclass(frozen=True)
+class _Variants:
+    """What is compared with a student and cannot be chosen."""
+
+    student: Trained
+    control: Trained
+    int8: Quantised
+
+
 @stage()
 def evaluate(
     out: Evaluation,
@@ -115,7 +127,8 @@ def evaluate(
     with _seen("validation", target):
         validation = _Part(*development.truth("validation"))
     loss = loss_for(target)
-    rows = _judge(yardsticks, candidates, validation, measure, loss, bootstrap, params)
+    variants = _Variants(distill, control, int8)
+    rows = _judge(yardsticks, candidates, variants, validation, measure, loss, bootstrap, params)
     choice = _choice(rows)
     asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
     decided = {
@@ -181,6 +194,7 @@ def _tests(holdout: Holdout, target: Target) -> _Part:
 def _judge(
     yardsticks: Yardsticks,
     candidates: Mapping[str, Trained],
+    variants: _Variants,
     validation: _Part,
     measure: Measure,
     loss: Measure,
@@ -216,10 +230,47 @@ def _judge(
         params.choice,
         params.limits,
     )
-    return judge.walk(
-        [entrant(name, None, values[np.newaxis]) for name, values in simple.items()],
-        [network(name, trained) for name, trained in candidates.items()],
+    networks = [network(name, trained) for name, trained in candidates.items()]
+    rows = judge.walk(
+        [entrant(name, None, values[np.newaxis]) for name, values in simple.items()], networks
     )
+    student = next(one for one in networks if one.name == STUDENT)
+    place = next(at for at, row in enumerate(rows) if row.candidate == STUDENT) + 1
+    return [*rows[:place], *_compared(judge, entrant, student, variants), *rows[place:]]
+
+
+def _compared(
+    judge: Judge,
+    entrant: Callable[[str, Record | None, Predictions], Entrant],
+    student: Entrant,
+    variants: _Variants,
+) -> Iterator[Row]:
+    """A row for each variant of the student that there is."""
+    record = student.record
+    if student.score is None or record is None:
+        return
+    untaught = variants.control.record()
+    if untaught.enabled:
+        control = entrant(UNTAUGHT, untaught, variants.control.predictions())
+        yield judge.untaught(control, student)
+    facts = variants.int8.facts.read()
+    if facts["enabled"]:
+        counts = {name: facts[name] for name in ("parameters", "multiply_adds")}
+        nothing = dict.fromkeys(("fits", "epochs", "examples"), 0)
+        small = entrant(
+            IN_8_BITS,
+            record.model_copy(update={**counts, **nothing}),
+            variants.int8.predictions(),
+        )
+        # It was made of one seed's network, so it is compared with what that one said.
+        told = variants.student.predictions()[[_saved(record)]]
+        saved = entrant(STUDENT, record, told)
+        yield judge.in_8_bits(small, saved, facts["bytes"], facts["float_bytes"])
+
+
+def _saved(record: Record) -> int:
+    """The place of the saved model among the seeds."""
+    return 0 if record.saved_seed is None else record.seeds.index(record.saved_seed)
 
 
 def _choice(rows: Sequence[Row]) -> Choice:
@@ -235,9 +286,7 @@ def _decide(
     params: EvaluateParams,
 ) -> tuple[Decision, Tuned | None]:
     """The decision for the model that is saved, from what that one said about validation."""
-    record = trained.record()
-    saved = record.seeds.index(record.saved_seed) if record.saved_seed is not None else 0
-    predictions = trained.predictions()[saved]
+    predictions = trained.predictions()[_saved(trained.record())]
     return threshold.choose(
         params.threshold, target, objective, predictions, validation.truth, validation.importance
     )

@@ -49,6 +49,50 @@ def walk(reading, values, tolerance=0.01, trials=None, limits=None):
     )
 
 
+def judge(reading=SHARE):
+    return Judge(Bootstrap(100, 0.95, 1), reading, reading, None, 0.01, "smallest", FREE)
+
+
+@pytest.mark.parametrize(
+    ("reading", "without", "student", "spread", "words"),
+    [
+        (SHARE, 0.90, 0.92, 0.0, "+2.00 percentage points (95 % interval +2.00 to +2.00): proven."),
+        (SHARE, 0.90, 0.92, 0.1, "+2.00 percentage points (95 % interval -7.50 to +11.50): not"),
+        (SHARE, 0.92, 0.90, 0.0, "-2.00 percentage points (95 % interval -2.00 to -2.00): it did"),
+        # Of an error less is better.
+        (PRICE, 4.0, 3.0, 0.0, "-1.000 price (95 % interval -1.000 to -1.000): proven."),
+        (PRICE, 3.0, 4.0, 0.0, "+1.000 price (95 % interval +1.000 to +1.000): it did harm."),
+    ],
+)
+def test_what_a_teacher_gave_is_told_with_its_interval(reading, without, student, spread, words):
+    taught = entrant("distill", student, 10, spread)
+    row = judge(reading).untaught(entrant("distill without its teacher", without, 10), taught)
+    assert row.decision == "compared"
+    assert row.reason.startswith(f"What the teacher gave: {words}")
+    # The row is about the control: what it is above the student.
+    assert row.reference == "distill"
+    assert row.difference == pytest.approx(without - student)
+    assert row.score == without
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (0.89, "-1.00 percentage points (95 % interval -1.00 to -1.00): a loss is proven"),
+        (0.90, "+0.00 percentage points (95 % interval +0.00 to +0.00): no loss is proven"),
+    ],
+)
+def test_what_8_bits_lose_and_save_is_told(after, words):
+    row = judge().in_8_bits(
+        entrant("distill in 8 bits", after, 10), entrant("distill", 0.90, 10), 4344, 16_000
+    )
+    assert row.decision == "compared"
+    assert row.reason == (
+        f"The saved network of distill in 8 bits, compared with that one alone: {words}; "
+        "4,344 bytes instead of 16,000, 27 %."
+    )
+
+
 def test_lower_is_better_where_the_sign_says_so():
     rows = walk(PRICE, [9.0, 5.0, (4.0, 10), (3.0, 10), (3.5, 10)])
     assert [row.decision for row in rows] == [

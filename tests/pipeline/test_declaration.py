@@ -85,11 +85,13 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
     stages = YAML(typ="safe").load(render(trace(training, given), ROOT))["stages"]
     rendered = {name: entry["params"] for name, entry in stages.items()}
     sharing = {
-        shared: {name for name, listed in rendered.items() if shared in listed}
-        for shared in ("objective", "recipe", "budget")
+        shared: {name for name, listed in rendered.items() if shared in listed and shared != name}
+        for shared in ("objective", "recipe", "budget", "ingest")
     }
     assert sharing["objective"] == {"search", "regularize", "ensemble", "distill", "evaluate"}
     assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
     assert sharing["budget"] == {"baseline", "search", "regularize", "finetune", "distill"}
+    # How cells of unlabelled examples are read.
+    assert sharing["ingest"] == {"distill"}
     for name, listed in rendered.items():
         assert listed == [name, *(shared for shared, stages in sharing.items() if name in stages)]

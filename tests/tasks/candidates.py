@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from dataset.examples import Column, Development, Examples, Holdout, Schema
-from models import ablation
+from models import ablation, quantising, results
 from models import shares as fewer
 from models.ablation import Outcome
-from models.candidate import Baseline, Candidate, Record, Regularized, Searched
+from models.candidate import Baseline, Candidate, Distilled, Record, Regularized, Searched
 from models.shares import Learned
 from tasks import search_rates
 
@@ -111,7 +111,7 @@ class Made:
     regularize: Regularized
     finetune: Candidate
     ensemble: Candidate
-    distill: Candidate
+    distill: Distilled
 
     def training(self):
         return [getattr(self, name) for name in STORY]
@@ -122,6 +122,8 @@ class Made:
             "holdout": self.holdout,
             "yardsticks": self.baseline.yardsticks,
             **{name: getattr(self, name).model for name in STORY},
+            "control": self.distill.control,
+            "int8": self.distill.int8,
         }
 
     def predict(self, good, asked=None):
@@ -186,7 +188,8 @@ def make(
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         Regularized.at(root / "regularize"),
-        *(Candidate.at(root / name) for name in ("finetune", "ensemble", "distill")),
+        *(Candidate.at(root / name) for name in ("finetune", "ensemble")),
+        Distilled.at(root / "distill"),
     )
     called, same = constant(task, truth, names)
     linear = predictions(task, truth, names, goodness["linear"])
@@ -203,7 +206,33 @@ def make(
     made.search.rates.write(search_rates.table(None))
     made.baseline.learning.write(fewer.table([]))
     made.regularize.ablation.write(ablation.table([]))
+    results.nothing(made.distill.control, "control", "distill.control")
+    quantising.switched_off(made.distill.int8, "Switched off by distill.int8 in params.yaml.")
     return made
+
+
+def write_variants(made, control=0.88, int8=0.92, seeds=(1, 2)):
+    """The student without its teacher and in 8 bits, as good as said."""
+    truth, _ = made.development.truth("validation")
+    told = [predictions(made.task, truth, made.names, control, seed) for seed in seeds]
+    made.distill.control.write_predictions(np.stack(told))
+    plain = record("distill", True, seeds)
+    made.distill.control.write_record(
+        plain.model_copy(update={"stage": "control", "saved_seed": None})
+    )
+    small = predictions(made.task, truth, made.names, int8, seeds[0])[np.newaxis]
+    np.savez_compressed(made.distill.int8.make() / "predictions.npz", predictions=small)
+    made.distill.int8.network.write_bytes(b"network")
+    made.distill.int8.facts.write(
+        {
+            "enabled": True,
+            "reason": None,
+            "parameters": plain.parameters,
+            "multiply_adds": plain.multiply_adds,
+            "bytes": 5000,
+            "float_bytes": 16_000,
+        }
+    )
 
 
 def write_learning(made, floor=0.01, scale=1.0, exponent=0.5, noise=0.01):

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from models import archive, distillation, training
+from models import archive, teachers, training
 from models.candidate import Candidate, Record, Trained
 from models.training import predict
 from pipeline.errors import InputError
@@ -104,9 +104,7 @@ def test_the_saved_model_predicts_the_mean_of_the_members_and_teaches(tmp_path, 
     _check_files(out, development, members)
     # What distillation takes for logits is decoded to the same.
     logits = tmp_path / "logits.npy"
-    distillation.teach(
-        distillation.Teaching(str(development.path), str(out.model.model), str(logits))
-    )
+    teachers.teach(teachers.Teaching(str(development.path), str(out.model.model), str(logits)))
     taught = target.decode(np.load(logits))
     whole = predict(archive.load(out.model.model), development.train())
     np.testing.assert_allclose(taught, whole, rtol=1e-4, atol=1e-5)

@@ -104,6 +104,54 @@ def test_the_ledger_walks_the_story(tmp_path, fake):
     assert rows.loc["distill", ["fits", "epochs", "examples"]].tolist() == [2, 40, 16000]
 
 
+def test_the_student_s_variants_are_compared_and_never_chosen(tmp_path, fake):
+    made = fake.make(tmp_path / "in", BETTER)
+    plain = ledger(run(made, tmp_path / "plain"))
+    # Both better than anything else.
+    candidates.write_variants(made, control=0.99, int8=0.98)
+
+    out = run(made, tmp_path / "out")
+
+    rows = ledger(out)
+    untaught, small = "distill without its teacher", "distill in 8 bits"
+    assert list(rows.index)[-3:] == ["distill", untaught, small]
+    assert rows["decision"].tolist()[-3:] == ["chosen", "compared", "compared"]
+    assert rows["reference"].tolist()[-2:] == ["distill", "distill"]
+    # All other rows are what they would be without them.
+    pd.testing.assert_frame_equal(rows.drop([untaught, small]), plain, check_dtype=False)
+    assert rows.loc[untaught, "difference"] == pytest.approx(0.99 - 0.9275, abs=1e-6)
+    assert "it did harm" in rows.loc[untaught, "reason"]
+    assert rows.loc[untaught, ["fits", "epochs"]].tolist() == [2, 40]
+    assert "5,000 bytes instead of 16,000, 31 %" in rows.loc[small, "reason"]
+    assert rows.loc[small, ["parameters", "multiply_adds", "fits"]].tolist() == [4100, 4000, 0]
+    assert out.chosen.choice().candidate == "distill"
+
+
+def test_8_bits_are_compared_with_the_network_that_they_were_made_of(tmp_path, fake):
+    made = fake.make(tmp_path / "in", BETTER, seeds=(1, 2))
+    truth, _ = made.development.truth("validation")
+    told = [
+        candidates.predictions(made.task, truth, made.names, good, 1) for good in (0.80, 0.9275)
+    ]
+    made.distill.model.write_predictions(np.stack(told))
+    record = made.distill.model.record().model_copy(update={"saved_seed": 2})
+    made.distill.model.write_record(record)
+    candidates.write_variants(made, int8=0.9275)
+
+    rows = ledger(run(made, tmp_path / "out"))
+
+    row = rows.loc["distill in 8 bits"]
+    assert row[["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
+    assert rows.loc["distill", "score"] == pytest.approx((0.80 + 0.9275) / 2, abs=1e-3)
+
+
+def test_a_student_that_is_off_has_no_variants(tmp_path, fake):
+    made = fake.make(tmp_path / "in", BETTER, off=("distill",))
+    rows = ledger(run(made, tmp_path / "out"))
+    assert list(rows.index)[-1] == "distill"
+    assert "compared" not in rows["decision"].tolist()
+
+
 @pytest.mark.parametrize("threshold", ["half", "tuned"])
 @pytest.mark.parametrize(("good", "decision"), [(0.99, "chosen"), (0.93, "left out")])
 def test_an_ensemble_has_to_prove_that_it_is_worth_its_price(
