@@ -15,7 +15,9 @@ from models.candidate import Baseline, Candidate, Record, Regularized, Searched
 from models.diagnosis import Diagnosis, Limits
 from models.evaluation import Details, Evaluation
 from models.ledger import Row
+from pipeline import axes
 from pipeline.artifacts import Bundle, Csv, Json, Page
+from pipeline.axes import Axis, near, share_axis
 from pipeline.declaration import stage
 from pipeline.params import Section
 from pipeline.picture import draw, read
@@ -37,9 +39,7 @@ from tasks.report_text import (
     listed,
     many,
     minus,
-    near,
     percent,
-    share_axis,
     tidy,
 )
 
@@ -325,7 +325,7 @@ def _ledger(results: _Results) -> dict[str, Any]:
     }
 
 
-def _drawn(row: Row, reading: Reading, loss: Reading, scale: plots.Axis) -> dict[str, Any]:
+def _drawn(row: Row, reading: Reading, loss: Reading, scale: Axis) -> dict[str, Any]:
     drawn: dict[str, Any] = {"row": row, "score": None, "difference": None, "loss": ""}
     if row.score is None or row.score_low is None or row.score_high is None:
         return drawn
@@ -346,7 +346,7 @@ def _drawn(row: Row, reading: Reading, loss: Reading, scale: plots.Axis) -> dict
     return drawn
 
 
-def _ledger_scale(ledger: Sequence[Row], chosen: str, reading: Reading) -> plots.Axis:
+def _ledger_scale(ledger: Sequence[Row], chosen: str, reading: Reading) -> Axis:
     """Over the intervals of all but those that lie so far off that they would squeeze the rest,
     as a constant answer's mostly does."""
     known = {
@@ -387,12 +387,12 @@ def _panels(results: _Results, title: str, validation: str, train: str) -> list[
     every = [point for held in (*lines.values(), *trained.values()) for point in held]
     if not every:
         return []
-    x = plots.axis(1 if len(every) == 1 else 0, max(at for at, _ in every), count)
+    x = axes.axis(1 if len(every) == 1 else 0, max(at for at, _ in every), count)
     heights = [height for _, height in every]
     loss = validation == "val_loss"
     if loss:
         # First epochs and diverging ends may be far above what is worth seeing.
-        y = plots.plain_axis(0.0, 1.1 * float(np.quantile(heights, 0.9)))
+        y = axes.plain_axis(0.0, 1.1 * float(np.quantile(heights, 0.9)))
     else:
         y = share_axis(float(np.quantile(heights, 0.05)), max(heights))
     panels = []
