@@ -10,7 +10,15 @@ from dataset.examples import Column, Development, Examples, Holdout, Schema
 from models import ablation
 from models import shares as fewer
 from models.ablation import Outcome
-from models.candidate import Baseline, Candidate, Record, Regularized, Searched
+from models.candidate import (
+    Baseline,
+    Candidate,
+    Distilled,
+    Finetuned,
+    Record,
+    Regularized,
+    Searched,
+)
 from models.shares import Learned
 from tasks import search_rates
 
@@ -109,9 +117,9 @@ class Made:
     baseline: Baseline
     search: Searched
     regularize: Regularized
-    finetune: Candidate
+    finetune: Finetuned
     ensemble: Candidate
-    distill: Candidate
+    distill: Distilled
 
     def training(self):
         return [getattr(self, name) for name in STORY]
@@ -122,6 +130,8 @@ class Made:
             "holdout": self.holdout,
             "yardsticks": self.baseline.yardsticks,
             **{name: getattr(self, name).model for name in STORY},
+            "control": self.distill.control,
+            "int8": self.distill.int8,
         }
 
     def predict(self, good, asked=None):
@@ -186,7 +196,9 @@ def make(
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         Regularized.at(root / "regularize"),
-        *(Candidate.at(root / name) for name in ("finetune", "ensemble", "distill")),
+        Finetuned.at(root / "finetune"),
+        Candidate.at(root / "ensemble"),
+        Distilled.at(root / "distill"),
     )
     called, same = constant(task, truth, names)
     linear = predictions(task, truth, names, goodness["linear"])
@@ -203,6 +215,9 @@ def make(
     made.search.rates.write(search_rates.table(None))
     made.baseline.learning.write(fewer.table([]))
     made.regularize.ablation.write(ablation.table([]))
+    write_probe(made, [])
+    write_worth(made, {})
+    write_off_distilled(made)
     return made
 
 
@@ -242,6 +257,67 @@ def write_ablation(made, name, sign=1):
         row("lost", "removed", None, 0, "neutral"),
     ]
     made.regularize.ablation.write(ablation.table(rows))
+
+
+PROBE = ["source", "network", "features", "score", "low", "high"]
+PROBE += ["parameters", "multiply_adds", "chosen"]
+WORTH = ["share", "examples", "way", "seeds", "score", "low", "high"]
+WORTH += ["difference", "difference_low", "difference_high", "loss", "epochs", "examples_seen"]
+COMPARED = ("distill without its teacher", "distill in 8 bits")
+"""What the ledger calls the control and the network of 8 bits."""
+
+
+def write_probe(made, sources):
+    """sources: (source, network, score, chosen), each with an interval of 0.04 around its score."""
+    rows = [
+        [source, network, 64, score, score - 0.02, score + 0.02, 12_345, 67_890, chosen]
+        for source, network, score, chosen in sources
+    ]
+    made.finetune.probe.write(pd.DataFrame(rows, columns=PROBE))
+
+
+def write_worth(made, gains, reach=0.01, scratch=0.8, sign=1):
+    """gains: by the share of the 2,000 training examples what tuning gains there, more being
+    better whatever `sign` says; frozen networks gain half of it."""
+    rows = []
+    for share, gain in gains.items():
+        for way, part in (("scratch", 0.0), ("frozen", 0.5), ("tuned", 1.0)):
+            value = scratch + sign * (0.1 * share + part * gain)
+            told = sign * part * gain
+            apart = [told, told - reach, told + reach] if part else [None] * 3
+            figures = [value, value - 0.02, value + 0.02, *apart, 0.3]
+            seen = round(2000 * share * (40 - 20 * part))
+            rows.append([share, round(2000 * share), way, 2, *figures, 40, seen])
+    made.finetune.worth.write(pd.DataFrame(rows, columns=WORTH))
+
+
+def write_off_distilled(made):
+    """Neither a control nor a network of 8 bits."""
+    made.distill.control.write_record(record("distill", False))
+    made.distill.int8.make()
+    made.distill.int8.facts.write({"enabled": False, "reason": "There is none."})
+
+
+def write_distilled(made, control, int8, teacher="finetune", reason=None):
+    """What the student says, with other goodness: without its teacher and in 8 bits; without the
+    latter for the `reason`."""
+    truth = made.development.target().truth(made.development.validation().targets)
+    student = made.distill.model.record()
+    told = student.settings | {"teacher": teacher}
+    made.distill.model.write_record(student.model_copy(update={"settings": told}))
+    made.distill.control.write_record(student)
+    said = [predictions(made.task, truth, made.names, control, seed) for seed in student.seeds]
+    made.distill.control.write_predictions(np.stack(said))
+    folder = made.distill.int8.make()
+    if reason:
+        made.distill.int8.facts.write({"enabled": False, "reason": reason})
+        return
+    said = predictions(made.task, truth, made.names, int8, 1)
+    np.savez_compressed(folder / "predictions.npz", predictions=said[np.newaxis])
+    made.distill.int8.network.write_bytes(b"int8")
+    counts = {"parameters": student.parameters, "multiply_adds": student.multiply_adds}
+    sizes = {"bytes": 5_300, "float_bytes": 4 * student.parameters + 1_000}
+    made.distill.int8.facts.write({"enabled": True, "reason": "", **counts, **sizes})
 
 
 def record(name, enabled, seeds=()):
