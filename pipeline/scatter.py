@@ -21,6 +21,8 @@ LETTER, LINE = 6.4, 14
 RADIUS = {"chosen": 5.5, "plain": 4.0, "hollow": 4.0, "square": 4.0}
 ROOM = 1.25
 """How many times beyond the least and the largest cost the scale reaches, for names."""
+APART = 10.0
+"""Between two points that cost nearly the same."""
 FAR = 16
 """Between a point and its name, from which on a line leads there."""
 
@@ -84,14 +86,17 @@ def amount(value: float, unit: str = "") -> str:
 def panel(points: Sequence[Point], sign: int, x: Axis, y: Axis, title: str, label: str) -> str:
     """The drawing. title: of the scale to the right; label: what it shows, in words.
 
-    A value beyond the scale lies on its edge, and an arrow says so.
+    A value beyond the scale lies on its edge, and an arrow says so. Points that cost the same, or
+    nearly, stand side by side.
     """
+    places = _places(points, x)
+    joined = "L".join(f"{places[one]:.1f} {_y(y, one.value):.1f}" for one in front(points, sign))
     order = sorted(points, key=lambda one: (one.kind == "chosen", one.cost, one.name))
-    joined = "L".join(f"{_x(x, one):.1f} {_y(y, one.value):.1f}" for one in front(points, sign))
+    placed = [(one, places[one]) for one in order]
     parts = [f'<path class="front" d="M{joined}"/>']
-    parts += [_reach(one, x, y) for one in order]
-    parts += [_mark(one, x, y) for one in order]
-    parts += _names(order, x, y)
+    parts += [_reach(one, at, y) for one, at in placed]
+    parts += [_mark(one, at, y) for one, at in placed]
+    parts += _names(placed, y)
     return (
         f'<svg class="panel scatter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(label)}">{_frame(x, y, title)}{"".join(parts)}</svg>'
@@ -124,19 +129,35 @@ def _frame(x: Axis, y: Axis, title: str) -> str:
     return "".join(parts)
 
 
-def _reach(point: Point, x: Axis, y: Axis) -> str:
+def _places(points: Sequence[Point], x: Axis) -> dict[Point, float]:
+    """Where each stands from left to right, none of them on another."""
+    groups: list[list[tuple[Point, float]]] = []
+    for point in sorted(points, key=lambda one: (one.cost, one.name)):
+        at = LEFT + x.share(point.cost) * (WIDTH - LEFT - RIGHT)
+        if groups and at - groups[-1][-1][1] < APART:
+            groups[-1].append((point, at))
+        else:
+            groups.append([(point, at)])
+    places = {}
+    for group in groups:
+        middle = sum(at for _, at in group) / len(group)
+        for place, (point, _) in enumerate(group):
+            places[point] = middle + APART * (place - (len(group) - 1) / 2)
+    return places
+
+
+def _reach(point: Point, at: float, y: Axis) -> str:
     """The interval, as far as it lies on the scale."""
     if point.high < y.low or point.low > y.high:
         return ""
-    at = _x(x, point)
     return (
         f'<line class="reach {point.kind}" x1="{at:.1f}" x2="{at:.1f}" '
         f'y1="{_y(y, point.low):.1f}" y2="{_y(y, point.high):.1f}"/>'
     )
 
 
-def _mark(point: Point, x: Axis, y: Axis) -> str:
-    at, height = _x(x, point), _y(y, point.value)
+def _mark(point: Point, at: float, y: Axis) -> str:
+    height = _y(y, point.value)
     radius, kind = RADIUS[point.kind], f"mark {point.kind}"
     if not y.low <= point.value <= y.high:
         tip = 7 if point.value < y.low else -7
@@ -149,26 +170,25 @@ def _mark(point: Point, x: Axis, y: Axis) -> str:
     return f'<circle class="{kind}" cx="{at:.1f}" cy="{height:.1f}" r="{radius:g}"/>'
 
 
-def _names(points: Sequence[Point], x: Axis, y: Axis) -> list[str]:
-    """Every name where it covers least; that of the chosen one has the first choice."""
-    taken = [_around(_x(x, one), _y(y, one.value), 7) for one in points]
+def _names(points: Sequence[tuple[Point, float]], y: Axis) -> list[str]:
+    """Every name where it covers least; the last one, the chosen one's, has the first choice."""
+    taken = [_around(at, _y(y, one.value), 7) for one, at in points]
     taken += [
-        (_x(x, one) - 2, _y(y, one.high), _x(x, one) + 2, _y(y, one.low))
-        for one in points
-        if _reach(one, x, y)
+        (at - 2, _y(y, one.high), at + 2, _y(y, one.low))
+        for one, at in points
+        if _reach(one, at, y)
     ]
     parts = []
-    for point in reversed(points):
-        at, height = _x(x, point), _y(y, point.value)
-        width = LETTER * len(point.name)
-        places = _places(at, height, width)
-        best = min(places, key=lambda box: _covered(box, taken))
+    for point, at in reversed(points):
+        height = _y(y, point.value)
+        boxes = _boxes(at, height, LETTER * len(point.name))
+        best = min(boxes, key=lambda box: _covered(box, taken))
         taken.append(best)
         parts.append(_name(point, at, height, best))
     return parts
 
 
-def _places(at: float, height: float, width: float) -> list[Box]:
+def _boxes(at: float, height: float, width: float) -> list[Box]:
     """Where a name may stand, the nearest first."""
     found = []
     for away in range(0, 8):
@@ -217,10 +237,6 @@ def _name(point: Point, at: float, height: float, box: Box) -> str:
 
 def _around(at: float, height: float, reach: float) -> Box:
     return at - reach, height - reach, at + reach, height + reach
-
-
-def _x(scale: Axis, point: Point) -> float:
-    return LEFT + scale.share(point.cost) * (WIDTH - LEFT - RIGHT)
 
 
 def _y(scale: Axis, value: float) -> float:

@@ -16,6 +16,8 @@ Point = tuple[float, float]
 
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 10, 36
+LINE = 14
+"""Height of a line of a tick's name, which may have two."""
 DIVERGED = 12
 """How far inside the panel's bad end trials without a figure are marked."""
 
@@ -180,6 +182,59 @@ def learning_panel(
     return _panel(parts, x, y, "training examples", label)
 
 
+WAY_OFFSETS = {"scratch": -5.0, "frozen": 0.0, "tuned": 5.0}
+"""To the side, so that intervals at one place are told apart."""
+
+
+def ways_panel(
+    lines: Mapping[str, Sequence[tuple[float, float, float, float]]],
+    x: Axis,
+    y: Axis,
+    name: str,
+    label: str,
+) -> Markup:
+    """A line with intervals for each way to train, by its points (place, value, low, high).
+
+    Ways differ in their marks and dashes as well as in their colours. Values beyond the panel are
+    drawn on its edge.
+    """
+    parts = []
+    for way, points in lines.items():
+        aside = WAY_OFFSETS[way]
+        places = [(_x(x, at) + aside, _y(y, held(y, value))) for at, value, _, _ in points]
+        parts += [
+            f'<line class="way {way}" x1="{across:.1f}" x2="{across:.1f}" '
+            f'y1="{_y(y, held(y, low)):.1f}" y2="{_y(y, held(y, high)):.1f}"/>'
+            for (across, _), (_, _, low, high) in zip(places, points, strict=True)
+        ]
+        corners = "L".join(f"{across:.1f} {height:.1f}" for across, height in places)
+        if len(places) > 1:
+            parts.append(f'<path class="way line {way}" d="M{corners}"/>')
+        parts += [_way_mark(way, across, height) for across, height in places]
+    return _panel(parts, x, y, name, label)
+
+
+def way_key(way: str) -> Markup:
+    """How a way is drawn, for the key."""
+    return Markup(
+        '<svg class="sample" width="34" height="12" role="img" aria-hidden="true">'
+        f'<path class="way line {way}" d="M0 6L34 6"/>{_way_mark(way, 17, 6)}</svg>'
+    )
+
+
+def _way_mark(way: str, across: float, height: float) -> str:
+    if way == "scratch":
+        return (
+            f'<rect class="way mark {way}" x="{across - 3.5:.1f}" y="{height - 3.5:.1f}" '
+            'width="7" height="7"/>'
+        )
+    if way == "frozen":
+        return (
+            f'<path class="way mark {way}" d="M{across - 4.5:.1f} {height + 3.5:.1f}h9l-4.5 -8z"/>'
+        )
+    return f'<circle class="way mark {way}" cx="{across:.1f}" cy="{height:.1f}" r="4"/>'
+
+
 def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: str) -> Markup:
     """Predicted (upwards) against actual values; on the dotted line both are equal.
 
@@ -202,19 +257,21 @@ def _panel(parts: Sequence[str], x: Axis, y: Axis, name: str, label: str) -> Mar
         for at, text in y.ticks
     ]
     ticks = [
-        f'<text class="tick" x="{_x(x, at):.1f}" y="{HEIGHT - BOTTOM + 15}" '
-        f'text-anchor="middle">{escape(text)}</text>'
+        f'<text class="tick" x="{_x(x, at):.1f}" y="{HEIGHT - BOTTOM + 15 + LINE * row}" '
+        f'text-anchor="middle">{escape(line)}</text>'
         for at, text in x.ticks
+        for row, line in enumerate(text.split("\n"))
     ]
+    height = HEIGHT + LINE * max((text.count("\n") for _, text in x.ticks), default=0)
     base = HEIGHT - BOTTOM
     frame = f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
     middle = (LEFT + WIDTH - RIGHT) / 2
     title = (
-        f'<text class="tick" x="{middle:g}" y="{HEIGHT - 5}" text-anchor="middle">'
+        f'<text class="tick" x="{middle:g}" y="{height - 5}" text-anchor="middle">'
         f"{escape(name)}</text>"
     )
     return Markup(
-        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="panel" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="{escape(label)}">{"".join([*grid, *ticks, frame, title, *parts])}</svg>'
     )
 

@@ -320,6 +320,25 @@ def write_distilled(made, control, int8, teacher="finetune", reason=None):
     made.distill.int8.facts.write({"enabled": True, "reason": "", **counts, **sizes})
 
 
+def write_compared(made, evaluation, control=None, int8=None):
+    """What the ledger says of the student without its teacher and in 8 bits, each by how much it
+    is above the student, at the least and at the most; None: it says nothing of it."""
+    ledger = evaluation.ledger.read()
+    ledger = ledger[~ledger["candidate"].isin(COMPARED)]
+    student = ledger[ledger["candidate"] == "distill"].iloc[0]
+    rows = []
+    for name, ends in zip(COMPARED, (control, int8), strict=True):
+        if ends is None:
+            continue
+        told = {"candidate": name, "reference": "distill", "decision": "compared"}
+        told |= dict(zip(("difference", "difference_low", "difference_high"), ends, strict=True))
+        told |= {end: student[end] + ends[0] for end in ("score", "score_low", "score_high")}
+        rows.append({**student, **told, "reason": f"Compared as {name}."})
+    counts = ["parameters", "multiply_adds", "fits", "epochs", "examples"]
+    table = pd.concat([ledger, pd.DataFrame(rows)]).astype(dict.fromkeys(counts, "Int64"))
+    evaluation.ledger.write(table)
+
+
 def record(name, enabled, seeds=()):
     # Of an ensemble nothing is trained.
     seeds = () if name == "ensemble" else seeds
