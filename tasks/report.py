@@ -181,12 +181,8 @@ def report(
 
 def _compared(ledger: Sequence[Row], records: Mapping[str, Record], distill: Distilled) -> Compared:
     """The student and what stands beside it; nothing of that is read where it is off."""
-    if not records[distilled.STUDENT].enabled:
-        return Compared(ledger, records, None, {})
-    control = distill.control.record()
-    return Compared(
-        ledger, records, control if control.enabled else None, distill.int8.facts.read()
-    )
+    facts = distill.int8.facts.read() if records[distilled.STUDENT].enabled else {}
+    return Compared(ledger, records, facts)
 
 
 def _page(

@@ -26,7 +26,7 @@ def drawn(
     if len(rows) < 2:
         return None
     y = scale(rows, chosen, reading)
-    kinds: tuple[tuple[str, str, Callable[[Cost], int | None]], ...] = (
+    kinds: tuple[tuple[str, str, Callable[[Cost], int]], ...] = (
         ("multiply-adds an example", "", lambda cost: cost.multiply_adds),
         ("size of the network's numbers", "B", lambda cost: cost.size),
     )

@@ -27,8 +27,6 @@ class Compared:
     ledger: Sequence[Row]
     records: Mapping[str, Record]
     """By stage."""
-    control: Record | None
-    """Of the student without its teacher; None where there is none."""
     facts: Mapping[str, Any]
     """Of the network in 8 bits: enabled, reason, parameters, multiply_adds, bytes, float_bytes."""
 
@@ -51,11 +49,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs; None where that is not known."""
+    """What a network costs."""
 
-    parameters: int | None
-    multiply_adds: int | None
-    size: int | None
+    parameters: int
+    multiply_adds: int
+    size: int
     """Of its numbers, in bytes."""
 
 
@@ -65,13 +63,10 @@ def costs(compared: Compared) -> dict[str, Cost]:
     for row in compared.ledger:
         if row.score is None:
             continue
-        facts = compared.facts if row.candidate == INT8 else {}
-        record = compared.control if row.candidate == CONTROL else None
-        parameters = facts.get("parameters", record.parameters if record else row.parameters)
-        adds = facts.get("multiply_adds", record.multiply_adds if record else row.multiply_adds)
-        size = facts.get("bytes", None if parameters is None else FLOAT * parameters)
-        if parameters is not None:
-            found[row.candidate] = Cost(parameters, adds, size)
+        size = compared.facts["bytes"] if row.candidate == INT8 else None
+        if row.parameters is not None and row.multiply_adds is not None:
+            size = size or FLOAT * row.parameters
+            found[row.candidate] = Cost(row.parameters, row.multiply_adds, size)
     return found
 
 
@@ -122,10 +117,10 @@ def section(compared: Compared, reading: Reading, tolerance: float) -> dict[str,
         return None
     every = costs(compared)
     names = {
-        compared.teacher: "the teacher",
-        STUDENT: "the student",
-        CONTROL: "the student without its teacher",
-        INT8: "the student in 8 bits",
+        compared.teacher: "teacher",
+        STUDENT: "student",
+        CONTROL: "without its teacher",
+        INT8: "in 8 bits",
     }
     shown = [name for name in names if name and (name in every or name == compared.teacher)]
     rows = {name: compared.row(name) for name in shown}
@@ -147,7 +142,7 @@ def _line(
 ) -> dict[str, Any]:
     drawn: dict[str, Any] = {
         "what": what,
-        "name": name if what == "the teacher" else "",
+        "name": name if what == "teacher" else "",
         "score": "",
         "plot": "",
         "counts": ["", "", ""],
@@ -155,9 +150,8 @@ def _line(
         "difference": "",
     }
     if cost is not None:
-        known = (cost.parameters, cost.multiply_adds)
-        drawn["counts"] = ["" if one is None else count(one) for one in known]
-        drawn["counts"].append("" if cost.size is None else amount(cost.size, "B"))
+        counts = [count(cost.parameters), count(cost.multiply_adds)]
+        drawn["counts"] = [*counts, amount(cost.size, "B")]
     if row is None or row.score is None or row.score_low is None or row.score_high is None:
         return drawn
     ends = (row.score, row.score_low, row.score_high)
@@ -204,7 +198,7 @@ def _teacher_words(compared: Compared, reading: Reading) -> list[str]:
         )
     row = compared.row(STUDENT)
     if row is not None:
-        words.append(f"Against {row.reference}: {minus(row.reason)}")
+        words.append(f"The ledger says of it: {minus(row.reason)}")
     return words
 
 
@@ -222,7 +216,8 @@ def _int8_words(compared: Compared, reading: Reading, tolerance: float) -> list[
     if lost is not None and student is not None:
         allowed = reading.allowed(tolerance, student.score or 0.0)
         words.append(
-            f"That changes the {reading.title} by {lost.words}: at the most "
+            f"Against the saved network alone that changes the {reading.title} by {lost.words}: at "
+            "the most "
             f"{reading.amount(max(0.0, -lost.low))}{reading.points} are lost, where "
             f"{reading.amount(allowed)} would be allowed."
         )

@@ -224,12 +224,12 @@ def _outcome(gain: Gain, reading: Reading) -> str:
             for end in ("difference", "difference_low", "difference_high")
         ]
         return (
-            "not proven to differ from the same network from scratch: "
+            "not proven to differ from the one from scratch: "
             f"{said[0]}{points} ({said[1]} to {said[2]})"
         )
     least, most = map(reading.amount, sorted((abs(gain.low), abs(gain.high))))
     return (
-        f"{gain.verdict} than the same network from scratch by {reading.amount(gain.value)}"
+        f"{gain.verdict} than from scratch by {reading.amount(gain.value)}"
         f"{points} ({least} to {most}): proven"
     )
 
