@@ -10,19 +10,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import pairwise
 from typing import Literal
 
 from pipeline.axes import SIZES, Axis, held, logarithmic_axis
 
 WIDTH, HEIGHT = 420, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
-LETTER, LINE = 6.4, 14
+LETTER, LINE = 6.8, 14
 """Width of a letter, on the large side, and height of a line of a name."""
 RADIUS = {"chosen": 5.5, "plain": 4.0, "hollow": 4.0, "square": 4.0}
 ROOM = 1.25
-"""How many times beyond the least and the largest cost the scale reaches, for names."""
+"""How many times beyond the least and the largest cost the scale reaches at the least."""
+BEFORE, BEHIND = 0.08, 0.18
+"""How far it reaches beyond them besides, for names, as shares of a wide scale."""
 APART = 10.0
 """Between two points that cost nearly the same."""
+AWAY = 4.0
+"""What a place that is farther from its point counts for, beside the area that a name covers."""
 FAR = 16
 """Between a point and its name, from which on a line leads there."""
 
@@ -72,7 +77,9 @@ def front(points: Sequence[Point], sign: int) -> list[Point]:
 
 def cost_axis(costs: Sequence[float], unit: str = "") -> Axis:
     """A logarithmic axis over what things cost; thousands are k, then comes the unit."""
-    scale = logarithmic_axis(min(costs) / ROOM, max(costs) * ROOM)
+    low, high = min(costs), max(costs)
+    wide = high / low
+    scale = logarithmic_axis(low / max(ROOM, wide**BEFORE), high * max(ROOM, wide**BEHIND))
     return replace(scale, ticks=tuple((at, amount(at, unit)) for at, _ in scale.ticks))
 
 
@@ -90,13 +97,14 @@ def panel(points: Sequence[Point], sign: int, x: Axis, y: Axis, title: str, labe
     nearly, stand side by side.
     """
     places = _places(points, x)
-    joined = "L".join(f"{places[one]:.1f} {_y(y, one.value):.1f}" for one in front(points, sign))
+    corners = [(places[one], _y(y, one.value)) for one in front(points, sign)]
+    joined = "L".join(f"{at:.1f} {height:.1f}" for at, height in corners)
     order = sorted(points, key=lambda one: (one.kind == "chosen", one.cost, one.name))
     placed = [(one, places[one]) for one in order]
     parts = [f'<path class="front" d="M{joined}"/>']
     parts += [_reach(one, at, y) for one, at in placed]
     parts += [_mark(one, at, y) for one, at in placed]
-    parts += _names(placed, y)
+    parts += _names(placed, corners, y)
     return (
         f'<svg class="panel scatter" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(label)}">{_frame(x, y, title)}{"".join(parts)}</svg>'
@@ -170,22 +178,41 @@ def _mark(point: Point, at: float, y: Axis) -> str:
     return f'<circle class="{kind}" cx="{at:.1f}" cy="{height:.1f}" r="{radius:g}"/>'
 
 
-def _names(points: Sequence[tuple[Point, float]], y: Axis) -> list[str]:
-    """Every name where it covers least; the last one, the chosen one's, has the first choice."""
+def _names(
+    points: Sequence[tuple[Point, float]], corners: Sequence[tuple[float, float]], y: Axis
+) -> list[str]:
+    """Every name where it covers least; the last one, the chosen one's, has the first choice.
+    corners: of the line that joins some of the points."""
     taken = [_around(at, _y(y, one.value), 7) for one, at in points]
     taken += [
         (at - 2, _y(y, one.high), at + 2, _y(y, one.low))
         for one, at in points
         if _reach(one, at, y)
     ]
+    taken += _along(corners)
     parts = []
     for point, at in reversed(points):
         height = _y(y, point.value)
         boxes = _boxes(at, height, LETTER * len(point.name))
-        best = min(boxes, key=lambda box: _covered(box, taken))
+        # The nearest of those that cover about as little.
+        best = min(
+            enumerate(boxes), key=lambda placed: _covered(placed[1], taken) + AWAY * placed[0]
+        )[1]
         taken.append(best)
         parts.append(_name(point, at, height, best))
     return parts
+
+
+def _along(corners: Sequence[tuple[float, float]]) -> list[Box]:
+    """Small boxes along a line."""
+    found = []
+    for (x1, y1), (x2, y2) in pairwise(corners):
+        steps = max(1, round((x2 - x1) / 4))
+        for step in range(steps):
+            share = (step + 0.5) / steps
+            at, height = x1 + share * (x2 - x1), y1 + share * (y2 - y1)
+            found.append((at - 2, height - 1.5, at + 2, height + 1.5))
+    return found
 
 
 def _boxes(at: float, height: float, width: float) -> list[Box]:
@@ -205,7 +232,7 @@ def _boxes(at: float, height: float, width: float) -> list[Box]:
 def _covered(box: Box, taken: Sequence[Box]) -> float:
     """The area of what a name would cover, and much more where it leaves the panel."""
     left, top, right, bottom = box
-    outside = max(0.0, LEFT + 2 - left) + max(0.0, right - (WIDTH - 2))
+    outside = max(0.0, LEFT + 2 - left) + max(0.0, right - (WIDTH - 8))
     outside += max(0.0, TOP - 6 - top) + max(0.0, bottom - (HEIGHT - BOTTOM - 1))
     return 1000 * outside + sum(_shared(box, other) for other in taken)
 
