@@ -24,6 +24,8 @@ ROOM = 1.25
 """How many times beyond the least and the largest cost the scale reaches at the least."""
 BEFORE, BEHIND = 0.08, 0.18
 """How far it reaches beyond them besides, for names, as shares of a wide scale."""
+MOST_TICKS = 6
+"""For which there is room."""
 APART = 10.0
 """Between two points that cost nearly the same."""
 AWAY = 4.0
@@ -80,7 +82,9 @@ def cost_axis(costs: Sequence[float], unit: str = "") -> Axis:
     low, high = min(costs), max(costs)
     wide = high / low
     scale = logarithmic_axis(low / max(ROOM, wide**BEFORE), high * max(ROOM, wide**BEHIND))
-    return replace(scale, ticks=tuple((at, amount(at, unit)) for at, _ in scale.ticks))
+    every = math.ceil(len(scale.ticks) / MOST_TICKS)
+    ticks = tuple((at, amount(at, unit)) for at, _ in scale.ticks[::every])
+    return replace(scale, ticks=ticks)
 
 
 def amount(value: float, unit: str = "") -> str:
