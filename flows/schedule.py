@@ -21,6 +21,7 @@ def training_run() -> State[Any]:
 
     from flows.publish import publish
     from flows.training import training
+    from flows.worth import read_worth
     from pipeline.declaration import through
     from pipeline.errors import FettleError, as_fault
     from pipeline.memory import Found, Memory
@@ -35,7 +36,7 @@ def training_run() -> State[Any]:
         memory = Memory(project.root)
         with PrefectDoor(memory, params, project.code, project.root) as door, through(door):
             training(read_given())
-        write_page(project.nodes, project.root)
+        write_page(project.nodes, project.root, read_worth(project.root))
         publish(project.root)
     except FettleError as error:
         return failed(error)

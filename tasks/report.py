@@ -11,21 +11,36 @@ from pydantic import Field
 
 from metrics.readings import Reading, significant
 from models import diagnosis
-from models.candidate import Baseline, Candidate, Record, Regularized, Searched
+from models.candidate import (
+    Baseline,
+    Candidate,
+    Distilled,
+    Finetuned,
+    Record,
+    Regularized,
+    Searched,
+)
 from models.diagnosis import Diagnosis, Limits
 from models.evaluation import Details, Evaluation
 from models.ledger import Row
+from pipeline import axes
 from pipeline.artifacts import Bundle, Csv, Json, Page
+from pipeline.axes import Axis, near, share_axis
 from pipeline.declaration import stage
 from pipeline.params import Section
 from pipeline.picture import draw, read
+from pipeline.scatter import STYLE
 from tasks import report_ablation as ablation
+from tasks import report_costs as costs
 from tasks import report_data as data
 from tasks import report_diagnosis as diagnosed
+from tasks import report_distilled as distilled
 from tasks import report_holdout as holdout
 from tasks import report_plots as plots
 from tasks import report_search
+from tasks import report_transfer as transfer
 from tasks.report_advice import Evidence, advise
+from tasks.report_distilled import Compared
 from tasks.report_search import shown
 from tasks.report_text import (
     axis,
@@ -37,9 +52,7 @@ from tasks.report_text import (
     listed,
     many,
     minus,
-    near,
     percent,
-    share_axis,
     tidy,
 )
 
@@ -99,6 +112,9 @@ class _Results:
     rates: list[dict[str, Any]]
     ablation: list[dict[str, Any]]
     learning: list[dict[str, Any]]
+    probe: list[dict[str, Any]]
+    worth: list[dict[str, Any]]
+    compared: Compared
     parted: list[Mapping[str, Any]]
     """What `split` found."""
     ledger: list[Row]
@@ -121,9 +137,9 @@ def report(
     baseline: Baseline,
     search: Searched,
     regularize: Regularized,
-    finetune: Candidate,
+    finetune: Finetuned,
     ensemble: Candidate,
-    distill: Candidate,
+    distill: Distilled,
     evaluation: Evaluation,
     params: ReportParams,
 ) -> None:
@@ -137,6 +153,7 @@ def report(
         "distill": distill,
     }
     records = {name: candidate.model.record() for name, candidate in candidates.items()}
+    ledger = [Row(**_whole(row)) for row in _mappings(evaluation.ledger)]
     results = _Results(
         profile=profile.read(),
         summary=split.read(),
@@ -151,12 +168,21 @@ def report(
         rates=_mappings(search.rates),
         ablation=_mappings(regularize.ablation),
         learning=_mappings(baseline.learning),
+        probe=_mappings(finetune.probe),
+        worth=_mappings(finetune.worth),
+        compared=_compared(ledger, records, distill),
         parted=split_findings.read(),
-        ledger=[Row(**_whole(row)) for row in _mappings(evaluation.ledger)],
+        ledger=ledger,
         metrics=evaluation.metrics.read(),
         details=Details.read(evaluation.details),
     )
     out.index.write(_page(results, params, read(PICTURE.read_text(encoding="utf-8"))))
+
+
+def _compared(ledger: Sequence[Row], records: Mapping[str, Record], distill: Distilled) -> Compared:
+    """The student and what stands beside it; nothing of that is read where it is off."""
+    facts = distill.int8.facts.read() if records[distilled.STUDENT].enabled else {}
+    return Compared(ledger, records, facts)
 
 
 def _page(
@@ -196,6 +222,9 @@ def _page(
         # `draw` escapes the names; it knows nothing of templates.
         dag=Markup(draw(stages, _labels(results))),
         ledger=_ledger(results),
+        costs=costs.drawn(
+            results.ledger, distilled.costs(results.compared), details.chosen, results.objective
+        ),
         curves=_curves(results),
         distilled=results.records["distill"].enabled,
         rates=report_search.rates(results.rates),
@@ -211,6 +240,14 @@ def _page(
         quantities=holdout.quantities(details) if task == "regression" else [],
         diagnosis=diagnosed.section(seen, told, found),
         ablation=ablation.section(results.ablation, results.objective),
+        transfer=transfer.section(
+            results.probe,
+            results.worth,
+            results.objective,
+            enabled=results.records["finetune"].enabled,
+        ),
+        student=distilled.section(results.compared, results.objective, details.tolerance),
+        scatter_style=Markup(STYLE),
         advice=advise(_evidence(results, params, found.get(details.chosen))),
         settings=_settings(results.records),
     )
@@ -240,6 +277,8 @@ def _evidence(results: _Results, params: ReportParams, found: Diagnosis | None) 
         recalls=metrics["recall"]["chosen"] if "recall" in metrics else {},
         diagnosis=found,
         trials=results.trials,
+        worth=results.worth,
+        compared=results.compared,
         train=results.summary["parts"]["train"],
         reads_texts=data.reads_texts(results.profile),
         recall=params.recall,
@@ -325,7 +364,7 @@ def _ledger(results: _Results) -> dict[str, Any]:
     }
 
 
-def _drawn(row: Row, reading: Reading, loss: Reading, scale: plots.Axis) -> dict[str, Any]:
+def _drawn(row: Row, reading: Reading, loss: Reading, scale: Axis) -> dict[str, Any]:
     drawn: dict[str, Any] = {"row": row, "score": None, "difference": None, "loss": ""}
     if row.score is None or row.score_low is None or row.score_high is None:
         return drawn
@@ -346,7 +385,7 @@ def _drawn(row: Row, reading: Reading, loss: Reading, scale: plots.Axis) -> dict
     return drawn
 
 
-def _ledger_scale(ledger: Sequence[Row], chosen: str, reading: Reading) -> plots.Axis:
+def _ledger_scale(ledger: Sequence[Row], chosen: str, reading: Reading) -> Axis:
     """Over the intervals of all but those that lie so far off that they would squeeze the rest,
     as a constant answer's mostly does."""
     known = {
@@ -387,12 +426,12 @@ def _panels(results: _Results, title: str, validation: str, train: str) -> list[
     every = [point for held in (*lines.values(), *trained.values()) for point in held]
     if not every:
         return []
-    x = plots.axis(1 if len(every) == 1 else 0, max(at for at, _ in every), count)
+    x = axes.axis(1 if len(every) == 1 else 0, max(at for at, _ in every), count)
     heights = [height for _, height in every]
     loss = validation == "val_loss"
     if loss:
         # First epochs and diverging ends may be far above what is worth seeing.
-        y = plots.plain_axis(0.0, 1.1 * float(np.quantile(heights, 0.9)))
+        y = axes.plain_axis(0.0, 1.1 * float(np.quantile(heights, 0.9)))
     else:
         y = share_axis(float(np.quantile(heights, 0.05)), max(heights))
     panels = []

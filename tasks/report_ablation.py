@@ -5,8 +5,10 @@ from typing import Any
 
 from metrics.readings import Reading
 from models.ablation import KEPT
+from pipeline import axes
+from pipeline.axes import Axis, near
 from tasks import report_plots as plots
-from tasks.report_text import minus, near, percent
+from tasks.report_text import minus, percent
 
 WAYS = {"added": "accent", "removed": "plain"}
 """How each way is drawn: added alone, and removed from all."""
@@ -36,7 +38,7 @@ def section(rows: Sequence[Mapping[str, Any]], reading: Reading) -> dict[str, An
 
 
 def _row(
-    name: str, rows: Sequence[Mapping[str, Any]], reading: Reading, scale: plots.Axis
+    name: str, rows: Sequence[Mapping[str, Any]], reading: Reading, scale: Axis
 ) -> dict[str, Any]:
     known = [row for row in rows if row["difference"] is not None and row["low"] is not None]
     told = {row["way"]: _figure(row, reading) for row in known}
@@ -58,11 +60,11 @@ def _figure(row: Mapping[str, Any], reading: Reading) -> str:
     return minus(f"{value} ({low} to {high})")
 
 
-def _scale(rows: Sequence[Mapping[str, Any]], reading: Reading) -> plots.Axis:
+def _scale(rows: Sequence[Mapping[str, Any]], reading: Reading) -> Axis:
     """Over zero and all intervals but those that would squeeze the others."""
     ends = [(row["low"], row["high"]) for row in rows if row["low"] is not None]
     held = [(0.0, 0.0), *(near(ends, 0.0, ends) if ends else [])]
     low, high = min(one for one, _ in held), max(one for _, one in held)
     if not reading.share:
-        return plots.plain_axis(low, high)
-    return plots.axis(low, high, lambda value: minus(f"{100 * value + 0.0:+.1f}"))
+        return axes.plain_axis(low, high)
+    return axes.axis(low, high, lambda value: minus(f"{100 * value + 0.0:+.1f}"))

@@ -12,10 +12,14 @@ from models.diagnosis import Diagnosis, Verdict
 from models.evaluation import Details
 from models.ledger import Row
 from models.settings import Text
+from pipeline.scatter import amount
+from tasks.report_distilled import STUDENT, Compared, quantised, taught
+from tasks.report_transfer import gains
 
 Figures = Mapping[str, Mapping[str, float]]
 NEARLY = 1.1
 """How many times the examples are called for at the least, where an interval just reaches zero."""
+TRANSFER = "finetune"
 UNEVEN = 3
 """How many times as many examples the commonest class has where the rarest one is rare."""
 
@@ -33,6 +37,10 @@ class Evidence:
     diagnosis: Diagnosis | None
     """Of the chosen model."""
     trials: Sequence[Mapping[str, Any]]
+    worth: Sequence[Mapping[str, Any]]
+    """The rows of worth.csv: transfer against training from scratch."""
+    compared: Compared
+    """The student, itself without its teacher, and in 8 bits."""
     train: Mapping[str, int]
     """Training examples by class or label."""
     reads_texts: bool
@@ -72,6 +80,9 @@ def advise(evidence: Evidence) -> list[Advice]:
         _failed,
         _fit,
         _unproven,
+        _transfer,
+        _teacher,
+        _int8,
         _optimism,
         _calibration,
         _low_recall,
@@ -240,7 +251,7 @@ def _unproven(seen: Evidence) -> Iterator[Advice]:
     n = seen.details.validation_examples
     for row in seen.ledger:
         gain = _gain(seen, row)
-        if row.decision != "left out" or gain is None:
+        if row.decision != "left out" or gain is None or row.candidate == _idle(seen):
             continue
         value, low, _ = gain
         if low <= 0 < value:
@@ -252,6 +263,71 @@ def _unproven(seen: Evidence) -> Iterator[Advice]:
                 f"difference stay, about {_two_digits(needed):,} validation examples would "
                 f"show it; there are {n:,}.",
             )
+
+
+def _idle(seen: Evidence) -> str | None:
+    """`finetune`, where it took over from nothing, taught nothing, and with all examples is not
+    proven to be better than the same network from scratch."""
+    found = gains(seen.worth, "tuned", seen.objective.sign)
+    row = _row(seen, TRANSFER)
+    used = row.decision != "left out" or TRANSFER in (seen.compared.teacher, row.reference)
+    if used or not found or found[-1].share < 1 or found[-1].verdict == "better":
+        return None
+    return TRANSFER
+
+
+def _transfer(seen: Evidence) -> Iterator[Advice]:
+    if _idle(seen) is None:
+        return
+    row = _row(seen, TRANSFER)
+    *fewer, most = gains(seen.worth, "tuned", seen.objective.sign)
+    value, low, high = (
+        seen.objective.difference(float(most.row[end]))
+        for end in ("difference", "difference_low", "difference_high")
+    )
+    few = [f"{100 * gain.share:g} %" for gain in fewer if gain.verdict == "better"]
+    later = f" Where examples are fewer it may be: with {' and '.join(few)} of them it is proven."
+    yield Advice(
+        f"Switch transfer off (finetune.enabled); that saves {row.fits or 0:,} fits.",
+        f"On all {most.examples:,} training examples the tuned network is not proven to be better "
+        f"than the same one from scratch: {value}{seen.objective.points} ({low} to {high})."
+        + (later if few else ""),
+    )
+
+
+def _teacher(seen: Evidence) -> Iterator[Advice]:
+    if not seen.compared.records[STUDENT].enabled:
+        return
+    gain = taught(seen.compared, seen.objective)
+    if gain is not None and gain.low <= 0:
+        what = "harmed" if gain.high < 0 else "gave nothing that is proven"
+        yield Advice(
+            "Train the small network from the labels alone (distill.hard_weight: 1), or let it "
+            "learn from a better teacher.",
+            f"Its teacher, {seen.compared.teacher}, {what}: with it the {seen.objective.title} on "
+            f"validation changes by {gain.words}.",
+        )
+
+
+def _int8(seen: Evidence) -> Iterator[Advice]:
+    """Of a student that was left out nobody wants a smaller copy."""
+    compared = seen.compared
+    if not compared.records[STUDENT].enabled or not compared.int8:
+        return
+    student, lost = _row(seen, STUDENT), quantised(compared, seen.objective)
+    if lost is None or student.decision not in ("kept", "chosen"):
+        return
+    allowed = seen.objective.allowed(seen.details.tolerance, student.score or 0.0)
+    if lost.low < -allowed:
+        return
+    yield Advice(
+        "Where size counts take the network in 8 bits: artifacts/distill/int8/network.tflite, "
+        f"{amount(compared.facts['bytes'], 'B')} rather than "
+        f"{amount(compared.facts['float_bytes'], 'B')}.",
+        f"It loses at most {seen.objective.amount(max(0.0, -lost.low))}{seen.objective.points} of "
+        f"{seen.objective.title} on validation ({lost.words}), where "
+        f"{seen.objective.amount(allowed)} are allowed.",
+    )
 
 
 def _optimism(seen: Evidence) -> Iterator[Advice]:
@@ -305,7 +381,10 @@ def _low_recall(seen: Evidence) -> Iterator[Advice]:
 
 
 def _off(seen: Evidence) -> Iterator[Advice]:
-    names = [row.candidate for row in seen.ledger if row.decision == "off"]
+    stages = seen.compared.records
+    names = [
+        row.candidate for row in seen.ledger if row.decision == "off" and row.candidate in stages
+    ]
     if names:
         yield Advice(
             f"Switch on {', '.join(names)}.",

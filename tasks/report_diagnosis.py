@@ -11,8 +11,10 @@ from models import diagnosis, power_law
 from models.candidate import Record
 from models.diagnosis import Diagnosis, Limits, Patient
 from models.power_law import Forecast
+from pipeline import axes
+from pipeline.axes import share_axis
 from tasks import report_plots as plots
-from tasks.report_text import count, share_axis
+from tasks.report_text import count
 
 TIMES = (2.0, 5.0)
 """How many times the data more of it is foretold for."""
@@ -144,9 +146,9 @@ def _learning(seen: Seen, told: Forecast) -> dict[str, Any] | None:
     curve, foretold = _curve(told, sizes)
     heights = [error for _, error in (*seeds, *curve)]
     classes = seen.task != "regression"
-    y = share_axis(0.0, max(heights)) if classes else plots.plain_axis(0.0, max(heights))
+    y = share_axis(0.0, max(heights)) if classes else axes.plain_axis(0.0, max(heights))
     # A panel has room for few numbers of examples.
-    x = plots.logarithmic_axis(sizes[0], max([sizes[-1], *(at for at, *_ in foretold)]))
+    x = axes.logarithmic_axis(sizes[0], max([sizes[-1], *(at for at, *_ in foretold)]))
     words = diagnosis.foretold(seen.task, told.gains) if told.gains else ""
     what = "errors" if classes else "squared error of the standardised target"
     label = f"{what} on validation of {len(seeds)} fits by number of training examples"

@@ -12,8 +12,10 @@ from metrics.objective import METRICS
 from metrics.readings import Reading
 from metrics.threshold import HALF
 from models.evaluation import Details, Label
+from pipeline import axes
+from pipeline.axes import Axis, share_axis
 from tasks import report_plots as plots
-from tasks.report_text import axis, bare, figure, heading, percent, share_axis, tidy
+from tasks.report_text import axis, bare, figure, heading, percent, tidy
 
 MOST_CELLS, MOST_ROWS, MOST_ABSENT, MOST_TARGETS = 20, 40, 20, 12
 """Classes of a confusion matrix, rows of recalls, names without examples and targets with drawings
@@ -192,7 +194,7 @@ def _scatter(name: str, details: Details) -> Markup:
     # A few wild predictions would squeeze all others.
     likely = np.quantile(points.predicted, CONSIDERABLE).tolist()
     every = [*points.actual, *likely]
-    scale = plots.plain_axis(min(every), max(every))
+    scale = axes.plain_axis(min(every), max(every))
     label = f"{name}: predicted against actual values of {len(points.actual):,} examples"
     pairs = list(zip(points.actual, points.predicted, strict=True))
     return plots.scatter_panel(pairs, scale, scale, "actual", label)
@@ -202,7 +204,7 @@ def _residuals(held: Mapping[str, Sequence[float]], name: str) -> dict[str, Any]
     """Quantiles of prediction minus truth as texts, and their middle nine tenths as a drawing."""
     reading = Reading(title=name, sign=-1, share=False, unit="")
     ends = [value for one in held.values() for value in one]
-    scale = plots.plain_axis(min(*ends, 0.0), max(*ends, 0.0))
+    scale = axes.plain_axis(min(*ends, 0.0), max(*ends, 0.0))
     rows = []
     for model, kind in (("chosen", "accent"), ("baseline", "plain")):
         low, _, middle, _, high = held[model]
@@ -244,14 +246,14 @@ def _precision(label: Label) -> str:
     return f"{percent(label.precision)} of {label.answers:,}"
 
 
-def _scale(reading: Reading, held: Sequence[Interval]) -> plots.Axis:
+def _scale(reading: Reading, held: Sequence[Interval]) -> Axis:
     """Of what had better be low, from 0; else over what there is."""
     low, high = min(one["low"] for one in held), max(one["high"] for one in held)
     return axis(reading, min(0.0, low) if reading.sign < 0 else low, high)
 
 
 def _compared(
-    title: str, chosen: Interval, baseline: Interval, scale: plots.Axis, reading: Reading
+    title: str, chosen: Interval, baseline: Interval, scale: Axis, reading: Reading
 ) -> dict[str, Any]:
     """One figure of both models, as text and as a drawing."""
     texts = {

@@ -6,7 +6,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from tasks.report_plots import Axis
+from pipeline.axes import Axis
 
 STEP, HEIGHT = 108, 250
 """Between two axes; of the drawing."""

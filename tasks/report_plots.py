@@ -5,81 +5,21 @@ alone. Panels are drawn 320 units wide, which a phone shows about one to one.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from markupsafe import Markup, escape
+
+from pipeline.axes import Axis, held
 
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 16, 10, 36
+LINE = 14
+"""Height of a line of a tick's name, which may have two."""
 DIVERGED = 12
 """How far inside the panel's bad end trials without a figure are marked."""
-SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-MOST_DIGITS = 6
-"""Behind a tick's point."""
-LEAST = 1e-290
-"""What is nearer together is the same: below it floats lose their digits."""
-MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A stretch of values with named ticks, linear or logarithmic."""
-
-    low: float
-    high: float
-    ticks: tuple[tuple[float, str], ...]
-    logarithmic: bool = False
-
-    def share(self, value: float) -> float:
-        """Where `value` lies between the ends, 0 to 1, and beyond for values outside."""
-        low, high = self.low, self.high
-        if self.logarithmic:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return (value - low) / (high - low)
-
-
-def axis(low: float, high: float, name: Callable[[float], str], ticks: int = 4) -> Axis:
-    """A linear axis over round values that holds both ends."""
-    values = _round_values(low, high, ticks)
-    return Axis(values[0], values[-1], tuple((value, name(value)) for value in values))
-
-
-def plain_axis(low: float, high: float, ticks: int = 4) -> Axis:
-    """The same, its ticks named by just the digits that tell them apart; thousands are k."""
-    values = _round_values(low, high, ticks)
-    most, step = max(map(abs, values)), values[1] - values[0]
-    size, letter = next(((size, letter) for size, letter in SIZES if most >= 10 * size), (1.0, ""))
-    digits = max(0, -math.floor(math.log10(step / size) + 1e-9))
-
-    def name(value: float) -> str:
-        if not value:
-            return "0"
-        if digits > MOST_DIGITS or most >= 1e16:
-            return f"{value:.2g}".replace("-", MINUS)
-        return f"{value / size:,.{digits}f}{letter}".replace("-", MINUS)
-
-    return Axis(values[0], values[-1], tuple((value, name(value)) for value in values))
-
-
-def logarithmic_axis(low: float, high: float) -> Axis:
-    """A logarithmic axis a little wider than its ends, with ticks at 1, 2 and 5 times 10^n."""
-    low, high = low / 1.3, high * 1.3
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    every = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
-    ticks = [value for value in every if low <= value <= high]
-    if len(ticks) > 5:
-        ticks = [value for value in ticks if f"{value:e}".startswith("1.0")]
-    return Axis(low, high, tuple((value, f"{value:g}") for value in ticks), logarithmic=True)
-
-
-def category_axis(values: Sequence[float] | Sequence[str]) -> Axis:
-    """Values side by side, whatever their distances; places are 0, 1, 2, …"""
-    names = [value if isinstance(value, str) else f"{value:g}" for value in values]
-    return Axis(-0.5, len(names) - 0.5, tuple((float(at), name) for at, name in enumerate(names)))
 
 
 def whiskers(
@@ -242,6 +182,59 @@ def learning_panel(
     return _panel(parts, x, y, "training examples", label)
 
 
+WAY_OFFSETS = {"scratch": -5.0, "frozen": 0.0, "tuned": 5.0}
+"""To the side, so that intervals at one place are told apart."""
+
+
+def ways_panel(
+    lines: Mapping[str, Sequence[tuple[float, float, float, float]]],
+    x: Axis,
+    y: Axis,
+    name: str,
+    label: str,
+) -> Markup:
+    """A line with intervals for each way to train, by its points (place, value, low, high).
+
+    Ways differ in their marks and dashes as well as in their colours. Values beyond the panel are
+    drawn on its edge.
+    """
+    parts = []
+    for way, points in lines.items():
+        aside = WAY_OFFSETS[way]
+        places = [(_x(x, at) + aside, _y(y, held(y, value))) for at, value, _, _ in points]
+        parts += [
+            f'<line class="way {way}" x1="{across:.1f}" x2="{across:.1f}" '
+            f'y1="{_y(y, held(y, low)):.1f}" y2="{_y(y, held(y, high)):.1f}"/>'
+            for (across, _), (_, _, low, high) in zip(places, points, strict=True)
+        ]
+        corners = "L".join(f"{across:.1f} {height:.1f}" for across, height in places)
+        if len(places) > 1:
+            parts.append(f'<path class="way line {way}" d="M{corners}"/>')
+        parts += [_way_mark(way, across, height) for across, height in places]
+    return _panel(parts, x, y, name, label)
+
+
+def way_key(way: str) -> Markup:
+    """How a way is drawn, for the key."""
+    return Markup(
+        '<svg class="sample" width="34" height="12" role="img" aria-hidden="true">'
+        f'<path class="way line {way}" d="M0 6L34 6"/>{_way_mark(way, 17, 6)}</svg>'
+    )
+
+
+def _way_mark(way: str, across: float, height: float) -> str:
+    if way == "scratch":
+        return (
+            f'<rect class="way mark {way}" x="{across - 3.5:.1f}" y="{height - 3.5:.1f}" '
+            'width="7" height="7"/>'
+        )
+    if way == "frozen":
+        return (
+            f'<path class="way mark {way}" d="M{across - 4.5:.1f} {height + 3.5:.1f}h9l-4.5 -8z"/>'
+        )
+    return f'<circle class="way mark {way}" cx="{across:.1f}" cy="{height:.1f}" r="4"/>'
+
+
 def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: str) -> Markup:
     """Predicted (upwards) against actual values; on the dotted line both are equal.
 
@@ -255,11 +248,6 @@ def scatter_panel(points: Sequence[Point], x: Axis, y: Axis, name: str, label: s
     return _panel(parts, x, y, name, label)
 
 
-def held(scale: Axis, value: float) -> float:
-    """The value, or the end of the scale that it lies beyond."""
-    return min(max(value, scale.low), scale.high)
-
-
 def _panel(parts: Sequence[str], x: Axis, y: Axis, name: str, label: str) -> Markup:
     grid = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(y, at):.1f}" '
@@ -269,19 +257,21 @@ def _panel(parts: Sequence[str], x: Axis, y: Axis, name: str, label: str) -> Mar
         for at, text in y.ticks
     ]
     ticks = [
-        f'<text class="tick" x="{_x(x, at):.1f}" y="{HEIGHT - BOTTOM + 15}" '
-        f'text-anchor="middle">{escape(text)}</text>'
+        f'<text class="tick" x="{_x(x, at):.1f}" y="{HEIGHT - BOTTOM + 15 + LINE * row}" '
+        f'text-anchor="middle">{escape(line)}</text>'
         for at, text in x.ticks
+        for row, line in enumerate(text.split("\n"))
     ]
+    height = HEIGHT + LINE * max((text.count("\n") for _, text in x.ticks), default=0)
     base = HEIGHT - BOTTOM
     frame = f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
     middle = (LEFT + WIDTH - RIGHT) / 2
     title = (
-        f'<text class="tick" x="{middle:g}" y="{HEIGHT - 5}" text-anchor="middle">'
+        f'<text class="tick" x="{middle:g}" y="{height - 5}" text-anchor="middle">'
         f"{escape(name)}</text>"
     )
     return Markup(
-        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="panel" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="{escape(label)}">{"".join([*grid, *ticks, frame, title, *parts])}</svg>'
     )
 
@@ -350,18 +340,3 @@ def _y(scale: Axis, value: float) -> float:
 def _percent(scale: Axis, value: float) -> str:
     """A place on the scale, 2 to 98 % of the width so that dots are whole."""
     return f"{2 + 96 * min(max(scale.share(value), 0.0), 1.0):.2f}%"
-
-
-def _round_values(low: float, high: float, ticks: int) -> list[float]:
-    if not high - low > LEAST:
-        reach = 0.5 * max(abs(low), abs(high)) if max(abs(low), abs(high)) > LEAST else 0.5
-        low, high = low - reach, high + reach
-    step = _round_step((high - low) / ticks)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [place * step for place in range(first, max(last, first + 1) + 1)]
-
-
-def _round_step(step: float) -> float:
-    """The least of 1, 2, 5 times 10^n that is not less than `step`."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))

@@ -7,10 +7,12 @@ from itertools import accumulate
 from typing import Any
 
 from metrics.readings import Reading
+from pipeline import axes
+from pipeline.axes import Axis, near
 from tasks import report_plots as plots
 from tasks.report_advice import best_trial, is_number, names
 from tasks.report_parallel import Line, parallel
-from tasks.report_text import axis, capital, count, near, percent, tidy
+from tasks.report_text import axis, capital, count, percent, tidy
 
 Trial = Mapping[str, Any]
 TITLES = {"text": "reader of texts"}
@@ -38,7 +40,7 @@ class Setting:
 
     name: str
     title: str
-    axis: plots.Axis
+    axis: Axis
     places: Mapping[Any, float]
     """Where each value lies on the axis."""
 
@@ -92,14 +94,14 @@ def rates(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     suggestion = steps[0]["suggestion"]
     curve = [(float(step["rate"]), float(step["average"])) for step in steps]
     low, high = min(loss for _, loss in curve), CUT * curve[0][1]
-    x = plots.logarithmic_axis(curve[0][0], curve[-1][0])
-    y = plots.plain_axis(low, max(high, low + 1e-9))
+    x = axes.logarithmic_axis(curve[0][0], curve[-1][0])
+    y = axes.plain_axis(low, max(high, low + 1e-9))
     told = "none" if suggestion is None else f"{suggestion:g}"
     label = f"Loss by learning rate in the range test; suggestion: {told}"
     dots = []
     if suggestion is not None:
         nearest = min(curve, key=lambda point: abs(point[0] - suggestion))
-        dots = [(nearest[0], plots.held(y, nearest[1]))]
+        dots = [(nearest[0], axes.held(y, nearest[1]))]
     panel = plots.line_panel(curve, dots, x, y, "learning rate", label)
     return {"panel": panel, "suggestion": told}
 
@@ -126,15 +128,15 @@ def _setting(name: str, values: set[Any]) -> Setting:
     if not all(map(is_number, values)):
         words = {value: shown(value) for value in values}
         order = sorted(values, key=lambda value: words[value])
-        side = plots.category_axis([words[value] for value in order])
+        side = axes.category_axis([words[value] for value in order])
         return Setting(name, title, side, {value: float(at) for at, value in enumerate(order)})
     order = sorted(values)
     low, high = float(order[0]), float(order[-1])
     if len(order) <= FEW_VALUES and name != "learning_rate":
-        side = plots.category_axis([float(value) for value in order])
+        side = axes.category_axis([float(value) for value in order])
         return Setting(name, title, side, {value: float(at) for at, value in enumerate(order)})
     logarithmic = low > 0 and (name == "learning_rate" or high >= WIDE * low)
-    scale = plots.logarithmic_axis(low, high) if logarithmic else plots.plain_axis(low, high)
+    scale = axes.logarithmic_axis(low, high) if logarithmic else axes.plain_axis(low, high)
     return Setting(name, title, scale, {value: float(value) for value in order})
 
 
@@ -189,7 +191,7 @@ def _parallel(
     settings: Sequence[Setting],
     done: Sequence[Trial],
     best: Trial,
-    scale: plots.Axis,
+    scale: Axis,
     reading: Reading,
 ) -> Any:
     """Worse trials first, so that the better ones lie on them."""
@@ -221,17 +223,17 @@ def _parallel(
             "accent",
         )
     )
-    axes = [(one.title, one.axis) for one in settings]
+    sides = [(one.title, one.axis) for one in settings]
     values = ", ".join(f"{one.title} {shown(best[one.name])}" for one in settings)
     return parallel(
-        [*axes, (reading.title, scale)],
+        [*sides, (reading.title, scale)],
         lines,
         f"{len(done)} trials, each a line through its values; the best has {values}, and the "
         f"{reading.title} {tidy(reading.text(best['score']))}",
     )
 
 
-def _so_far(trials: Sequence[Trial], scale: plots.Axis, reading: Reading) -> Any:
+def _so_far(trials: Sequence[Trial], scale: Axis, reading: Reading) -> Any:
     """The best score by the epochs that were spent."""
     spent = list(accumulate(trial["epochs"] for trial in trials))
     points = [
@@ -242,9 +244,9 @@ def _so_far(trials: Sequence[Trial], scale: plots.Axis, reading: Reading) -> Any
     pick = max if reading.sign > 0 else min
     bests = list(accumulate((score for _, score in points), pick))
     steps = [(at, height) for (at, _), height in zip(points, bests, strict=True)]
-    x = plots.axis(0.0, float(spent[-1]), count)
+    x = axes.axis(0.0, float(spent[-1]), count)
     return plots.steps_panel(
-        [(at, plots.held(scale, score)) for at, score in points],
+        [(at, axes.held(scale, score)) for at, score in points],
         [*steps, (float(spent[-1]), bests[-1])],
         x,
         scale,
@@ -259,17 +261,17 @@ def _panel(
     done: Sequence[Trial],
     lost: Sequence[Trial],
     best: Trial,
-    scale: plots.Axis,
+    scale: Axis,
     reading: Reading,
 ) -> Any:
     """One setting against the score, of the trials that had it."""
     places, name = setting.places, setting.name
     centre = (
-        (places[best[name]], plots.held(scale, best["score"])) if best[name] is not None else None
+        (places[best[name]], axes.held(scale, best["score"])) if best[name] is not None else None
     )
     return plots.trials_panel(
         [
-            (places[trial[name]], plots.held(scale, trial["score"]))
+            (places[trial[name]], axes.held(scale, trial["score"]))
             for trial in done
             if trial[name] is not None
         ],
@@ -284,7 +286,7 @@ def _panel(
     )
 
 
-def _scale(done: Sequence[Trial], best: Trial, reading: Reading) -> plots.Axis:
+def _scale(done: Sequence[Trial], best: Trial, reading: Reading) -> Axis:
     """Over all trials but those that are much worse than most."""
     every = [(trial["score"], trial["score"]) for trial in done]
     held = [low for low, _ in near(every, best["score"], every)]

@@ -1,14 +1,11 @@
 """How the report writes figures, and the axes that it draws them on."""
 
 import re
-from collections.abc import Iterable, Sequence
-from statistics import median
+from collections.abc import Sequence
 
 from metrics.readings import Reading, significant
-from tasks import report_plots as plots
-
-NEAR = 4.0
-"""How many times the median distance something may lie away without being cut from a scale."""
+from pipeline import axes
+from pipeline.axes import Axis
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -62,28 +59,6 @@ def figure(reading: Reading, value: float, low: float, high: float) -> str:
     return f"{bare(reading, value)} ({minus(reading.span(low, high))})"
 
 
-def share_axis(low: float, high: float) -> plots.Axis:
-    """An axis of shares, named in per cent; never beyond 100 %."""
-    reach = max(high - low, 0.01)
-    digits = 0 if reach >= 0.04 else 1
-    return plots.axis(max(0.0, low), min(1.0, high), lambda value: percent(value, digits))
-
-
-def axis(reading: Reading, low: float, high: float) -> plots.Axis:
+def axis(reading: Reading, low: float, high: float) -> Axis:
     """An axis for a figure."""
-    return share_axis(low, high) if reading.share else plots.plain_axis(low, high)
-
-
-def near(
-    intervals: Iterable[tuple[float, float]], centre: float, typical: Iterable[tuple[float, float]]
-) -> list[tuple[float, float]]:
-    """The intervals (low, high) that a scale around `centre` should hold.
-
-    What lies much farther away than the `typical` ones do would squeeze all others.
-    """
-
-    def distance(interval: tuple[float, float]) -> float:
-        return max(abs(end - centre) for end in interval)
-
-    limit = NEAR * median(map(distance, typical))
-    return [interval for interval in intervals if distance(interval) <= limit]
+    return axes.share_axis(low, high) if reading.share else axes.plain_axis(low, high)

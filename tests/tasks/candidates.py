@@ -10,7 +10,15 @@ from dataset.examples import Column, Development, Examples, Holdout, Schema
 from models import ablation, quantising, results
 from models import shares as fewer
 from models.ablation import Outcome
-from models.candidate import Baseline, Candidate, Distilled, Record, Regularized, Searched
+from models.candidate import (
+    Baseline,
+    Candidate,
+    Distilled,
+    Finetuned,
+    Record,
+    Regularized,
+    Searched,
+)
 from models.shares import Learned
 from tasks import search_rates
 
@@ -109,7 +117,7 @@ class Made:
     baseline: Baseline
     search: Searched
     regularize: Regularized
-    finetune: Candidate
+    finetune: Finetuned
     ensemble: Candidate
     distill: Distilled
 
@@ -188,7 +196,8 @@ def make(
         Baseline.at(root / "baseline"),
         Searched.at(root / "search"),
         Regularized.at(root / "regularize"),
-        *(Candidate.at(root / name) for name in ("finetune", "ensemble")),
+        Finetuned.at(root / "finetune"),
+        Candidate.at(root / "ensemble"),
         Distilled.at(root / "distill"),
     )
     called, same = constant(task, truth, names)
@@ -206,33 +215,10 @@ def make(
     made.search.rates.write(search_rates.table(None))
     made.baseline.learning.write(fewer.table([]))
     made.regularize.ablation.write(ablation.table([]))
-    results.nothing(made.distill.control, "control", "distill.control")
-    quantising.switched_off(made.distill.int8, "Switched off by distill.int8 in params.yaml.")
+    write_probe(made, [])
+    write_worth(made, {})
+    write_off_distilled(made)
     return made
-
-
-def write_variants(made, control=0.88, int8=0.92, seeds=(1, 2)):
-    """The student without its teacher and in 8 bits, as good as said."""
-    truth, _ = made.development.truth("validation")
-    told = [predictions(made.task, truth, made.names, control, seed) for seed in seeds]
-    made.distill.control.write_predictions(np.stack(told))
-    plain = record("distill", True, seeds)
-    made.distill.control.write_record(
-        plain.model_copy(update={"stage": "control", "saved_seed": None})
-    )
-    small = predictions(made.task, truth, made.names, int8, seeds[0])[np.newaxis]
-    np.savez_compressed(made.distill.int8.make() / "predictions.npz", predictions=small)
-    made.distill.int8.network.write_bytes(b"network")
-    made.distill.int8.facts.write(
-        {
-            "enabled": True,
-            "reason": None,
-            "parameters": plain.parameters,
-            "multiply_adds": plain.multiply_adds,
-            "bytes": 5000,
-            "float_bytes": 16_000,
-        }
-    )
 
 
 def write_learning(made, floor=0.01, scale=1.0, exponent=0.5, noise=0.01):
@@ -271,6 +257,85 @@ def write_ablation(made, name, sign=1):
         row("lost", "removed", None, 0, "neutral"),
     ]
     made.regularize.ablation.write(ablation.table(rows))
+
+
+PROBE = ["source", "network", "features", "score", "low", "high"]
+PROBE += ["parameters", "multiply_adds", "chosen"]
+WORTH = ["share", "examples", "way", "seeds", "score", "low", "high"]
+WORTH += ["difference", "difference_low", "difference_high", "loss", "epochs", "examples_seen"]
+COMPARED = ("distill without its teacher", "distill in 8 bits")
+"""What the ledger calls the control and the network of 8 bits."""
+
+
+def write_probe(made, sources):
+    """sources: (source, network, score, chosen), each with an interval of 0.04 around its score."""
+    rows = [
+        [source, network, 64, score, score - 0.02, score + 0.02, 12_345, 67_890, chosen]
+        for source, network, score, chosen in sources
+    ]
+    made.finetune.probe.write(pd.DataFrame(rows, columns=PROBE))
+
+
+def write_worth(made, gains, reach=0.01, scratch=0.8, sign=1):
+    """gains: by the share of the 2,000 training examples what tuning gains there, more being
+    better whatever `sign` says; frozen networks gain half of it."""
+    rows = []
+    for share, gain in gains.items():
+        for way, part in (("scratch", 0.0), ("frozen", 0.5), ("tuned", 1.0)):
+            value = scratch + sign * (0.1 * share + part * gain)
+            told = sign * part * gain
+            apart = [told, told - reach, told + reach] if part else [None] * 3
+            figures = [value, value - 0.02, value + 0.02, *apart, 0.3]
+            seen = round(2000 * share * (40 - 20 * part))
+            rows.append([share, round(2000 * share), way, 2, *figures, 40, seen])
+    made.finetune.worth.write(pd.DataFrame(rows, columns=WORTH))
+
+
+def write_off_distilled(made):
+    """Neither a control nor a network of 8 bits."""
+    results.nothing(made.distill.control, "control", "distill.control")
+    quantising.switched_off(made.distill.int8, "There is none.")
+
+
+def write_distilled(made, control, int8, teacher="finetune", reason=None):
+    """What the student says, with other goodness: without its teacher and in 8 bits; without the
+    latter for the `reason`."""
+    truth = made.development.target().truth(made.development.validation().targets)
+    student = made.distill.model.record()
+    told = student.settings | {"teacher": teacher}
+    made.distill.model.write_record(student.model_copy(update={"settings": told}))
+    made.distill.control.write_record(student)
+    said = [predictions(made.task, truth, made.names, control, seed) for seed in student.seeds]
+    made.distill.control.write_predictions(np.stack(said))
+    folder = made.distill.int8.make()
+    if reason:
+        made.distill.int8.facts.write({"enabled": False, "reason": reason})
+        return
+    said = predictions(made.task, truth, made.names, int8, 1)
+    np.savez_compressed(folder / "predictions.npz", predictions=said[np.newaxis])
+    made.distill.int8.network.write_bytes(b"int8")
+    counts = {"parameters": student.parameters, "multiply_adds": student.multiply_adds}
+    sizes = {"bytes": 5_300, "float_bytes": 4 * student.parameters + 1_000}
+    made.distill.int8.facts.write({"enabled": True, "reason": "", **counts, **sizes})
+
+
+def write_compared(made, evaluation, control=None, int8=None):
+    """What the ledger says of the student without its teacher and in 8 bits, each by how much it
+    is above the student, at the least and at the most; None: it says nothing of it."""
+    ledger = evaluation.ledger.read()
+    ledger = ledger[~ledger["candidate"].isin(COMPARED)]
+    student = ledger[ledger["candidate"] == "distill"].iloc[0]
+    rows = []
+    for name, ends in zip(COMPARED, (control, int8), strict=True):
+        if ends is None:
+            continue
+        told = {"candidate": name, "reference": "distill", "decision": "compared"}
+        told |= dict(zip(("difference", "difference_low", "difference_high"), ends, strict=True))
+        told |= {end: student[end] + ends[0] for end in ("score", "score_low", "score_high")}
+        rows.append({**student, **told, "reason": f"Compared as {name}."})
+    counts = ["parameters", "multiply_adds", "fits", "epochs", "examples"]
+    table = pd.concat([ledger, pd.DataFrame(rows)]).astype(dict.fromkeys(counts, "Int64"))
+    evaluation.ledger.write(table)
 
 
 def record(name, enabled, seeds=()):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metrics.readings import Reading
+from pipeline import axes
 from tasks import report_plots as plots
 from tasks import report_search
 from tasks.report_parallel import ABSENT, BOTTOM, HEIGHT, TOP, Line, parallel
@@ -87,7 +88,7 @@ def test_a_setting_of_one_value_is_not_drawn():
 
 
 def test_lines_pass_below_an_axis_that_they_do_not_meet():
-    axis = plots.plain_axis(0, 10)
+    axis = axes.plain_axis(0, 10)
     drawing = parallel(
         [("one", axis), ("two", axis), ("three", axis)],
         [Line((0.0, None, 10.0), "accent"), Line((10.0, 5.0, 0.0), "faint")],
