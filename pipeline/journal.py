@@ -18,7 +18,7 @@ FOLDER = "FETTLE_JOURNAL"
 STAGE = "FETTLE_STAGE"
 """Environment variable that names the stage under way, which every line bears."""
 
-_given: ContextVar[Mapping[str, Any]] = ContextVar("given", default={})
+_given: ContextVar[Mapping[str, Any]] = ContextVar("given")
 
 
 class _File:
@@ -79,7 +79,7 @@ def enter(stage: str) -> None:
 @contextmanager
 def given(facts: Mapping[str, Any]) -> Iterator[None]:
     """Add settings by name to those of every fit begun in the block: of the network, for one."""
-    token = _given.set({**_given.get(), **facts})
+    token = _given.set({**_given.get({}), **facts})
     try:
         yield
     finally:
@@ -107,7 +107,7 @@ def fit(name: str, settings: Mapping[str, Any], **facts: Any) -> Iterator[Fit]:
     the block's own `Fit.end`."""
     _file.fits += 1
     told = Fit(_file.fits)
-    tell("fit begun", fit=told.number, name=name, settings={**_given.get(), **settings}, **facts)
+    tell("fit begun", fit=told.number, name=name, settings={**_given.get({}), **settings}, **facts)
     try:
         yield told
     except BaseException:

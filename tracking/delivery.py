@@ -61,7 +61,7 @@ class Delivery:
         self._tracker: Tracker | None = None
         self._offsets: dict[str, int] = {}
         self._pause = PAUSE
-        self._not_before = 0.0
+        self._failed_at: float | None = None
         self.error = ""
         self.moved_at = clock()
         """When something was handed on last."""
@@ -71,8 +71,8 @@ class Delivery:
 
         Returns whether nothing is left. Raises nothing that a tracker or a disk can raise.
         """
-        now = self._clock()
-        if now < self._not_before and not (ending and now >= self._not_before - self._pause + PAUSE):
+        pause = PAUSE if ending else self._pause
+        if self._failed_at is not None and self._clock() < self._failed_at + pause:
             return False
         try:
             if self._tracker is None:
@@ -84,8 +84,8 @@ class Delivery:
         except Exception as error:
             self._tracker = None
             self.error = _told(error)
-            self._not_before = self._clock() + self._pause
-            self._pause = min(2 * self._pause, LONGEST)
+            self._pause = PAUSE if self._failed_at is None else min(2 * self._pause, LONGEST)
+            self._failed_at = self._clock()
             return False
 
     def _hand_on(self, tracker: Tracker) -> bool:
@@ -95,7 +95,7 @@ class Delivery:
         tracker.take(found)
         self._offsets = moved
         Progress(moved).write(self._folder, self.name)
-        self._pause, self.error, self.moved_at = PAUSE, "", self._clock()
+        self._failed_at, self.error, self.moved_at = None, "", self._clock()
         return False
 
     def close(self, *, whole: bool) -> Progress:

@@ -29,6 +29,8 @@ class RunBegun(_Event):
     """The pipeline begins, or through DVC's door one stage."""
 
     event: Literal["run begun"]
+    door: Literal["run", "stage"]
+    """Through DVC's door the stage's own result comes into dvc.lock only after the end."""
     commit: str | None
     dirty: bool
     """Whether files that git tracks differ from the commit, dvc.lock aside."""

@@ -1,14 +1,23 @@
 """What a tracker is, and which there are."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from tracking.events import Event
+from tracking.events import Event, RunEnded
 
 FOLDER = Path(".fettle")
 """Where local trackers write, below the project's folder."""
+
+
+def lock_hash(root: Path) -> str | None:
+    """SHA-256 of dvc.lock's bytes, in hexadecimal; None where there is none."""
+    try:
+        return hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,10 @@ class Place:
     def journal(self) -> Path:
         """The folder of the run's journal."""
         return self.root / FOLDER / "tracking" / self.run
+
+    def unmoved(self, ended: RunEnded) -> bool:
+        """Whether what lies below artifacts/ is still what the run left there, by dvc.lock."""
+        return ended.state == "finished" and lock_hash(self.root) == ended.lock
 
 
 class Tracker(Protocol):
