@@ -105,7 +105,7 @@ def describe(chosen: Chosen) -> str:
     choice, schema = chosen.choice(), chosen.schema()
     return (
         f"{choice.candidate}: {choice.reason}\n\nPredicts {', '.join(schema.targets)}. "
-        "Load it with mlflow.pyfunc.load_model: raw values in, as the data had them. data/chosen/model.keras is "
-        "the Keras model itself; its layers of the project's own are in code/models, and "
-        "mlflow.keras cannot load it without them."
+        "Load it with mlflow.pyfunc.load_model: raw values in, as the data had them. "
+        "data/chosen/model.keras is the Keras model itself; its layers of the project's own are in "
+        "code/models, and mlflow.keras cannot load it without them."
     )

@@ -87,7 +87,11 @@ class TensorBoardFiles:
                     "examples": event.examples,
                     "parameters": event.parameters,
                 }
-                self._add(place, event.time, summary=_begun(told, place, event.time))
+                self._add(
+                    place,
+                    event.time,
+                    summary=_begun(told, f"{self._place.run}/{place}", event.time),
+                )
             case EpochEnded():
                 scalars = _scalars(event.figures())
                 self._add(self._within(event), event.time, event.epoch, summary=scalars)
@@ -144,13 +148,13 @@ def _scalars(figures: Mapping[str, float]) -> Any:
     return summary
 
 
-def _begun(settings: Mapping[str, Any], place: str, time: float) -> Any:
+def _begun(settings: Mapping[str, Any], trial: str, time: float) -> Any:
     """What the HParams page compares fits by."""
     plain = {
         name: value if isinstance(value, bool | int | float | str) else word(value)
         for name, value in settings.items()
     }
-    return summary_v2.hparams_pb(plain, trial_id=place, start_time_secs=time)
+    return summary_v2.hparams_pb(plain, trial_id=trial, start_time_secs=time)
 
 
 def _ended(event: FitEnded) -> Any:
