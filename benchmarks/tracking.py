@@ -4,8 +4,8 @@ follower that tells all three trackers, in turns within one run.
     .venv/bin/python -B -m benchmarks.tracking
 
 The network is a multilayer perceptron on the digits, as small as fits come, so an epoch takes some
-ten milliseconds and what is told of it weighs most. Fits run one at a time, and as many at a time as
-there are cores, when the follower has none for itself. In the turns without a journal it is
+ten milliseconds and what is told of it weighs most. Fits run one at a time, and as many at a time
+as there are cores, when the follower has none for itself. In the turns without a journal it is
 stopped, so that its idling is not counted for free. Written beside this module as tracking.json.
 """
 

@@ -5,9 +5,10 @@
 Started by `tracking.keeping`. Its standard input is a pipe that nobody writes to and whose other
 end the run holds: when it closes, the run is over, even by `kill -9`. What is left is then handed
 on, and where a tracker does not take it for some seconds the follower gives up; `./fettle track`
-starts it again. It has the lowest priority, and no tracker is known to any process but this one.
+starts it again. While the run lasts it takes only time that nobody else wants, and no tracker is known to any process but this one.
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -24,6 +25,8 @@ from tracking.tracker import Place, open_tracker
 
 TICK = 1.0
 """Seconds between two looks at the journal while the run lasts."""
+LEAST = 19
+"""Priority, as nice has it."""
 SETTLE = 0.5
 """Seconds that workers may need to end after the run was killed."""
 PATIENCE = 8.0
@@ -67,6 +70,7 @@ def follow(place: Place, names: Sequence[str], pipe: Pipe) -> bool:
         for delivery in deliveries:
             delivery.step()
         over = pipe.wait(TICK)
+    _hurry()
     time.sleep(SETTLE)
     _say_killed(place.journal)
     end = time.monotonic()
@@ -96,7 +100,7 @@ def _say_killed(journal: Path) -> None:
 def main() -> int:
     """Follow one journal; returns 0 where all was handed on, 1 where not, 2 where another does."""
     place = Place(Path.cwd(), sys.argv[1])
-    os.nice(19)
+    _give_way()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # What trackers warn of is about their own insides.
@@ -106,6 +110,20 @@ def main() -> int:
         if not _alone(lock.fileno()):
             return 2
         return 0 if follow(place, sys.argv[2:], Pipe(sys.stdin.fileno())) else 1
+
+
+def _give_way() -> None:
+    """Compute only where nobody else wants to: fits have the cores for themselves."""
+    os.nice(LEAST)
+    with contextlib.suppress(OSError, AttributeError):
+        # Of Linux alone; a process of the lowest priority still takes a core's fiftieth part.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _hurry() -> None:
+    """The run is over, and waits."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _alone(lock: int) -> bool:
