@@ -38,6 +38,11 @@ class _Files(Live):  # type: ignore[misc]
     def _init_dvc(self) -> None:
         self._dvc_file = "dvc.yaml"
 
+    def make_summary(self) -> None:
+        """Write metrics.json, without the step: every fit has its own."""
+        self._step = None
+        super().make_summary()
+
     def _init_studio(self) -> None:
         self._studio_events_to_skip.update(("start", "data", "done"))
 

@@ -5,7 +5,8 @@
 Started by `tracking.keeping`. Its standard input is a pipe that nobody writes to and whose other
 end the run holds: when it closes, the run is over, even by `kill -9`. What is left is then handed
 on, and where a tracker does not take it for some seconds the follower gives up; `./fettle track`
-starts it again. While the run lasts it takes only time that nobody else wants, and no tracker is known to any process but this one.
+starts it again. While the run lasts it takes only time that nobody else wants, and no tracker is
+known to any process but this one.
 """
 
 import contextlib
