@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from models import archive, determinism, network, training
 from models.evaluation import Choice, Chosen
 from tests.conftest import ROOT
 from tests.models import small
-from tracking import mlflow_model
+
+with warnings.catch_warnings():
+    # When it is imported, MLflow warns of type hints of its own.
+    warnings.simplefilter("ignore")
+    from tracking import mlflow_model
 
 ASK = """
 import json, sys
@@ -42,7 +47,8 @@ def chosen(folder: Path, development: Development) -> Chosen:
     whole = network.assemble(data.encoder(), built, data.target)
     archive.save(whole, folder / "model.keras")
     kept = Chosen(folder / "chosen")
-    decision = Decision(task=data.target.task, thresholds=(), positive=None)
+    halves = (0.5,) * 3 if data.target.task == "multilabel" else ()
+    decision = Decision(task=data.target.task, thresholds=halves, positive=None)
     choice = Choice(candidate="baseline", reason="the only one")
     kept.write(folder / "model.keras", data.schema, data.target, decision, choice)
     return kept
@@ -101,7 +107,7 @@ def test_a_table_with_empty_cells_comes_to_the_models_own_answer(
 def test_pictures(tmp_path: Path) -> None:
     kept = chosen(tmp_path, small.pictures(tmp_path / "development"))
     answer = answered(tmp_path, kept, np.zeros((2, 8, 8, 1)).tolist())
-    assert list(answer)[0] == "prediction"
+    assert next(iter(answer)) == "prediction"
     sums = np.sum([values for name, values in answer.items() if name != "prediction"], axis=0)
     np.testing.assert_allclose(sums, 1, rtol=1e-5)
 
