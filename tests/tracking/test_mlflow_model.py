@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dataset.examples import Development
@@ -18,6 +19,7 @@ from models import archive, determinism, network, training
 from models.evaluation import Choice, Chosen
 from tests.conftest import ROOT
 from tests.models import small
+from tracking.served import Served
 
 with warnings.catch_warnings():
     # When it is imported, MLflow warns of type hints of its own.
@@ -56,7 +58,10 @@ def chosen(folder: Path, development: Development) -> Chosen:
 
 def answered(folder: Path, kept: Chosen, asked: Any) -> dict[str, list[Any]]:
     """What another process is answered that has only the MLflow model."""
-    mlflow_model.save(kept.path, folder / "model", ROOT)
+    with warnings.catch_warnings():
+        # MLflow would like examples of inputs, which are the user's data.
+        warnings.simplefilter("ignore")
+        mlflow_model.save(kept.path, folder / "model", ROOT)
     (folder / "asked.json").write_text(json.dumps(asked))
     done = subprocess.run(
         [sys.executable, "-B", "-c", ASK],
@@ -106,10 +111,11 @@ def test_a_table_with_empty_cells_comes_to_the_models_own_answer(
 
 def test_pictures(tmp_path: Path) -> None:
     kept = chosen(tmp_path, small.pictures(tmp_path / "development"))
-    answer = answered(tmp_path, kept, np.zeros((2, 8, 8, 1)).tolist())
-    assert next(iter(answer)) == "prediction"
-    sums = np.sum([values for name, values in answer.items() if name != "prediction"], axis=0)
-    np.testing.assert_allclose(sums, 1, rtol=1e-5)
+    answer = Served(kept).predict(np.zeros((2, 8, 8, 1)))
+    [inputs] = mlflow_model.signature(kept).inputs
+    assert inputs.shape == (-1, 8, 8, 1)
+    assert len(answer) == 2
+    np.testing.assert_allclose(answer.drop(columns="prediction").sum(axis=1), 1, rtol=1e-5)
 
 
 def test_the_signature_is_the_schema(tmp_path: Path, texts: Chosen) -> None:
@@ -132,9 +138,7 @@ def test_several_labels_and_quantities(tmp_path: Path) -> None:
     for task, column in (("multilabel", "prediction one"), ("regression", "prediction three")):
         kept = chosen(tmp_path / task, small.several(tmp_path / task / "development", task))
         names = [one.name for one in mlflow_model.signature(kept).outputs]
-        from tracking.served import Served
-
-        answer = Served(kept).predict({"x": [0.1], "y": [0.2]})
+        answer = Served(kept).predict(pd.DataFrame({"x": [0.1], "y": [0.2]}))
         assert list(answer) == names
         assert column in names
         shutil.rmtree(tmp_path / task)
