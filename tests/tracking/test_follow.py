@@ -87,8 +87,11 @@ def test_a_killed_run_is_told_to_its_end_and_no_process_stays(root: Path) -> Non
 
 
 @contextmanager
-def server(root: Path, port: int) -> Iterator[str]:
-    """A real MLflow server on a file below `root`."""
+def server(root: Path) -> Iterator[tuple[str, int]]:
+    """A real MLflow server on a file below `root`: its address and its group of processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     options = {
         "--host": "127.0.0.1",
@@ -113,8 +116,8 @@ def server(root: Path, port: int) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is None and _answers(url))
-        yield url
+        wait_until(lambda: process.poll() is None and _answers(url), 120)
+        yield url, process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -136,48 +139,46 @@ def test_a_server_that_goes_away_is_told_the_rest_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     shutil.copyfile(empty, root / "server.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    lines = told.whole()
-    place = told.place(root)
-    with server(root, port) as url:
+    # What a user says is not overruled, and a test need not wait so long.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    lines, place = told.whole(), told.place(root)
+    with server(root) as (url, group):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url.replace("//", "//me:secret@"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         told.write(place, {"1-1": lines["1-1"][:2], "2-1": lines["2-1"][:3]})
         about = {"trackers": ["mlflow"], "mlflow": keeping.shown_uri()}
         Json(place.journal / "run.json").write(about)
         (place.journal / "dvc.lock").write_text("stages\n")
         follower = keeping.start(place, ("mlflow",), subprocess.PIPE)
         wait_until(lambda: Progress.read(place.journal, "mlflow").offsets)
-    # The rest, with the server gone.
-    told.write(place, {"1-1": lines["1-1"][2:], "2-1": lines["2-1"][3:], "3-1": lines["3-1"]})
-    assert follower.stdin is not None
-    follower.stdin.close()
-    with caplog.at_level("WARNING", "fettle"):
-        keeping.await_end(follower, place, ("mlflow",))
-    assert follower.returncode == 1
-    progress = Progress.read(place.journal, "mlflow")
-    assert progress.left == sum(map(len, lines.values())) - 5
-    [line] = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert f"MLflow: {progress.left} events were not handed on" in line
-    assert f".fettle/tracking/{told.RUN}" in line
-    assert f"./fettle track {told.RUN}" in line
-    written = [path.read_text() for path in place.journal.iterdir() if path.is_file()]
-    assert "secret" not in line + "".join(written)
 
-    with server(root, port) as url:
+        # It answers no more, and there is more to tell.
+        os.killpg(group, signal.SIGSTOP)
+        told.write(place, {"1-1": lines["1-1"][2:], "2-1": lines["2-1"][3:], "3-1": lines["3-1"]})
+        assert follower.stdin is not None
+        follower.stdin.close()
+        with caplog.at_level("WARNING", "fettle"):
+            keeping.await_end(follower, place, ("mlflow",))
+        assert follower.returncode == 1
+        progress = Progress.read(place.journal, "mlflow")
+        assert progress.left == sum(map(len, lines.values())) - 5
+        [line] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert f"MLflow: {progress.left} events were not handed on" in line
+        assert f".fettle/tracking/{told.RUN}" in line
+        assert f"./fettle track {told.RUN}" in line
+        written = [path.read_text() for path in place.journal.iterdir() if path.is_file()]
+        assert "secret" not in line + "".join(written)
+
+        os.killpg(group, signal.SIGCONT)
         track(None, root)
         assert f"{told.RUN}: handed on to MLflow." in capsys.readouterr().out
         track(told.RUN, root)
         assert "nothing is left" in capsys.readouterr().out
         client = MlflowClient(url)
         [experiment] = [one for one in client.search_experiments() if one.name == "fettle"]
-        runs = {
-            run.data.tags["fettle.key"]: run
-            for run in client.search_runs([experiment.experiment_id])
-        }
-        assert len(runs) == 5
+        every = client.search_runs([experiment.experiment_id])
+        runs = {run.data.tags["fettle.key"]: run for run in every}
+        assert len(runs) == len(every) == 5
         fit = runs["search/2-1:1"]
         assert fit.info.run_name == "search trial 1"
         assert fit.data.tags["mlflow.parentRunId"] == runs["search"].info.run_id

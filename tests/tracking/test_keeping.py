@@ -1,7 +1,7 @@
 """A run's own side: what is kept, for how long, and that it stands in no run's way."""
 
+import io
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
     places: list[Place] = []
 
     class Follower:
-        stdin = open(os.devnull)  # noqa: SIM115
+        stdin = io.BytesIO()
 
     def start(place: Place, trackers: tuple[str, ...], stdin: int) -> Follower:
         places.append(place)
@@ -83,9 +83,13 @@ def test_a_run_with_nothing_to_do_is_not_kept(tmp_path: Path, started: list[Plac
 def test_how_a_run_ended_is_told_and_raised(
     tmp_path: Path, started: list[Place], error: type[BaseException], state: str
 ) -> None:
-    with pytest.raises(error), keeping.kept(tmp_path, params("mlflow"), "run") as keeper:
-        keeper.follow()
-        raise error
+    def run() -> None:
+        with keeping.kept(tmp_path, params("mlflow"), "run") as keeper:
+            keeper.follow()
+            raise error
+
+    with pytest.raises(error):
+        run()
     ended = events.read(started[0].journal, {})[0][-1]
     assert isinstance(ended, RunEnded)
     assert ended.state == state
