@@ -99,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--check", action="store_true", help="only compare; exit 3 if they differ")
     server = command("server", _server, "the project's own Prefect server")
     server.add_argument("action", choices=["start", "stop", "status"])
+    track = command("track", _track, "hand on what trackers were not told while a run lasted")
+    track.add_argument(
+        "run", metavar="RUN", nargs="?", help="as its lines name it (default: all that are left)"
+    )
     command("ui", _ui, "Prefect's UI, and the flow served on its schedule, until Ctrl-C")
     return parser
 
@@ -289,10 +293,14 @@ def _status(options: argparse.Namespace) -> None:
 def _stage(options: argparse.Namespace) -> None:
     from pipeline.dvc_door import run_stage
     from pipeline.project import open_project
+    from tracking.keeping import kept
 
     project = open_project()
     project.require_rendered()
-    run_stage(project.nodes, options.name, project.params(), project.code, project.root)
+    params = project.params()
+    with kept(project.root, params, "stage") as keeper:
+        keeper.follow()
+        run_stage(project.nodes, options.name, params, project.code, project.root)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -369,6 +377,12 @@ def _study(options: argparse.Namespace) -> None:
         return
     sizes = None if options.sizes is None else tuple(options.sizes)
     study_batch_size(Wish(sizes, options.retune, options.epochs, seeds))
+
+
+def _track(options: argparse.Namespace) -> None:
+    from flows.track import track
+
+    track(options.run, Path.cwd())
 
 
 def _server(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from metrics.readings import Reading
 from models.evaluation import Chosen
 from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
+from tracking.keeping import where
 
 log = logging.getLogger("fettle")
 
@@ -26,6 +27,8 @@ def run(project: Project) -> int:
     from pipeline.prefect_door import STATE_NAMES
 
     log.info("Prefect UI: %s", url.removesuffix("/api"))
+    for line in where(project.params(), project.root):
+        log.info("%s", line)
     try:
         state = training_run(return_state=True)
     except Exception as error:

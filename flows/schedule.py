@@ -28,16 +28,21 @@ def training_run() -> State[Any]:
     from pipeline.prefect_door import PrefectDoor, failed
     from pipeline.project import open_project, read_given
     from pipeline.timing import write_page
+    from tracking.keeping import kept
 
     try:
         project = open_project()
         project.require_rendered()
         params = project.params()
         memory = Memory(project.root)
-        with PrefectDoor(memory, params, project.code, project.root) as door, through(door):
-            training(read_given())
-        write_page(project.nodes, project.root, read_worth(project.root))
-        publish(project.root)
+        with kept(project.root, params, "run") as keeper:
+            with (
+                PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
+                through(door),
+            ):
+                training(read_given())
+            write_page(project.nodes, project.root, read_worth(project.root))
+            publish(project.root)
     except FettleError as error:
         return failed(error)
     except Exception as error:

@@ -9,7 +9,7 @@ its own. The same forward pass gives the final predictions: `Model.predict` woul
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
@@ -25,6 +25,7 @@ from models.mixing import Mixing
 from models.progress import Progress
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
+from pipeline import journal
 from pipeline.clock import span
 
 log = logging.getLogger("fettle")
@@ -61,14 +62,17 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         rate: Callable[[int], float],
         stops: Sequence[float],
         over: Callable[[], bool],
+        told: journal.Fit,
     ) -> None:
         """`validate` gives loss and accuracy; `rate` the learning rate of an epoch's last step;
-        `stops`: see `fit`; `over` whether there is no time for another epoch."""
+        `stops`: see `fit`; `over` whether there is no time for another epoch; `told` hears of every
+        epoch."""
         super().__init__()
         self.validate = validate
         self.rate = rate
         self.stops = stops
         self.over = over
+        self.told = told
         self.best = math.inf
         self.stopped = False
         self.out_of_time = False
@@ -93,6 +97,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 _short(self.rate(epoch)),
             )
         )
+        self.told.epoch(asdict(self.epochs[-1]))
         self.best = min(self.best, logs["val_loss"])
         if not self.diverged and epoch < len(self.stops) and self.best > self.stops[epoch]:
             self.stopped = True
@@ -224,7 +229,8 @@ def fit(
     number: see `Fitted.diverged`.
     """
     begun = monotonic()
-    with span("fit"):
+    about = {"seed": seed, "examples": len(train[0]), "parameters": network.count_params()}
+    with span("fit"), journal.fit(name, settings.model_dump(), **about) as told:
         others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
         dataset, steps = batches(train[0], others, settings.batch_size, seed)
         if mixing is not None:
@@ -242,6 +248,7 @@ def fit(
             lambda epoch: optimizer.rate(network.optimizer, steps * (epoch + 1) - 1),
             stops,
             lambda: minutes is not None and monotonic() - begun >= 60 * minutes,
+            told,
         )
         averaged = [] if settings.ema is None else [optimizer.Averaged()]
         callbacks = [
@@ -262,24 +269,26 @@ def fit(
         outputs = forward(validation[0])
     fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped, watch.out_of_time)
     loss, right = criterion.measure(validation[1], outputs, weights[1])
+    how = _ended(fitted)
+    told.end(how or "whole", val_loss=loss, val_accuracy=right)
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
         name,
         len(fitted.epochs),
         loss,
         "" if right is None else f", accuracy {right:.4f}",
-        _ended(fitted),
+        how and f", {how}",
     )
     return fitted
 
 
 def _ended(fitted: Fitted) -> str:
-    """How a fit ended, where not by itself, as the end of a line in the log."""
+    """How a fit ended, where not by itself; else nothing."""
     if fitted.diverged:
-        return ", diverged"
+        return "diverged"
     if fitted.stopped:
-        return ", stopped"
-    return ", out of time" if fitted.out_of_time else ""
+        return "stopped"
+    return "out of time" if fitted.out_of_time else ""
 
 
 def _to_mean_one(weights: Array) -> Array:

@@ -20,6 +20,7 @@ from models import curves, determinism, rows, suited
 from models.curves import Line
 from models.rows import Rows
 from models.settings import FitSettings, NetworkSpec, Recipe
+from pipeline import journal
 from pipeline.executor import Executor, Label, Mark, Reads, Writes
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def train_on(
     built = network.build(
         data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
     )
-    phases = fit(built, data)
+    with journal.given(item.spec.model_dump()):
+        phases = fit(built, data)
     if item.folder is not None:
         _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
     return _run(built, data, item.seed, phases)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-PACKAGES = ("flows", "tasks", "pipeline", "dataset", "metrics", "models")
+PACKAGES = ("flows", "tasks", "pipeline", "dataset", "metrics", "models", "tracking")
 """The project's own packages; their `__init__.py` stay empty."""
 
 

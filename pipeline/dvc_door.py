@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline import telling
 from pipeline.body import run_body, write_timing
 from pipeline.errors import InputError
 from pipeline.graph import Node
@@ -21,6 +22,12 @@ def run_stage(nodes: list[Node], name: str, params: Params, code: Snapshot, root
         raise InputError(
             f"{name}: there is no such stage. There are: {', '.join(node.name for node in nodes)}."
         )
-    with ProcessPool(params.run.workers) as pool:
-        timing = run_body(node, params, Remembering(pool, code, root), code, root)
+    telling.begun(node, params)
+    try:
+        with ProcessPool(params.run.workers) as pool:
+            timing = run_body(node, params, Remembering(pool, code, root), code, root)
+    except Exception as error:
+        telling.failed(node, error)
+        raise
     write_timing(node, timing, root)
+    telling.ended(node, params, "ran", root, timing)

@@ -23,6 +23,19 @@ SHOWN = 10
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+class TrackingParams(Section):
+    """Which trackers are told what happens in a run."""
+
+    tensorboard: bool
+    mlflow: bool
+    dvclive: bool
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """Names of those that are."""
+        return tuple(name for name, is_on in self if is_on)
+
+
 class RunParams(Section):
     """How the pipeline runs, not what it makes; no stage depends on it."""
 
@@ -30,6 +43,8 @@ class RunParams(Section):
     """Processes that train trials and seeds side by side."""
     schedule: str
     """Cron expression, UTC, on which `make ui` runs the pipeline."""
+    tracking: TrackingParams
+    """Read by the doors alone: no figure of a stage follows from who is told of it."""
 
 
 class Params(Mapping[str, Section]):

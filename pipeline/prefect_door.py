@@ -23,7 +23,7 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_engine import run_task_sync
 
-from pipeline import workers
+from pipeline import journal, telling, workers
 from pipeline.artifacts import Artifact, Bundle
 from pipeline.body import run_body, write_timing
 from pipeline.declaration import Stage
@@ -78,6 +78,7 @@ def run_piece(
     the server goes away it can lose a future and wait for ever (prefect 3.8.8, task_runners.py:
     `_ChainedFuture` passes on an Exception, not a BaseException).
     """
+    journal.enter(stage)
     with hydrated_context(cloudpickle.loads(context)):
         try:
             result = run_task_sync(
@@ -203,8 +204,17 @@ _stage_run = task(cache_policy=NO_CACHE, persist_result=False)(run_stage)
 class PrefectDoor:
     """Takes a flow's stage calls to DVC's memory, each as a task run of the current flow run."""
 
-    def __init__(self, memory: Memory, params: Params, code: Snapshot, root: Path) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        params: Params,
+        code: Snapshot,
+        root: Path,
+        at_work: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`at_work` is called before each stage that has to run."""
         self._memory = memory
+        self._at_work = at_work
         self._params = params
         self._code = code
         self._root = root
@@ -233,8 +243,10 @@ class PrefectDoor:
             except Exception as error:
                 fault = as_fault(error)
                 if fault is None:
+                    telling.failed(node, error)
                     raise
                 failure = fault
+            telling.failed(node, failure)
             return failed(failure)
 
         token = _body.set(run)
@@ -255,6 +267,8 @@ class PrefectDoor:
 
         def body() -> None:
             log.info("%s: %s", node.name, node.stage.description)
+            self._at_work()
+            telling.begun(node, self._params)
             fits = node.stage.cost(self._params).fits
             pieces = _TaskRuns(self._pool, node.stage, fits)
             remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
@@ -263,6 +277,7 @@ class PrefectDoor:
 
         found = self._memory.recall_or_run(node.name, body)
         self.found[node.name] = found
+        telling.ended(node, self._params, found.value, self._root, timing)
         if found is Found.RAN:
             write_timing(node, timing, self._root)
             log.info("%s: done in %.1f s", node.name, timing["seconds"])

@@ -109,7 +109,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 def copy_code(target: Path) -> None:
     """The pipeline's own files, without tasks, models and params."""
     target.mkdir(parents=True)
-    for name in ("pipeline", "flows"):
+    for name in ("pipeline", "flows", "tracking"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("fettle", "requirements.lock", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, target / name)

@@ -24,7 +24,10 @@ class Oven(Section):
         return self
 
 
-GOOD = "run: {workers: 2, schedule: '0 3 * * *'}\noven: {heat: 1e-3, shelves: [1, 2]}\n"
+NONE = "tracking: {tensorboard: false, mlflow: false, dvclive: false}"
+GOOD = (
+    f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
+)
 
 
 def read(tmp_path: Path, text: str) -> Oven:
