@@ -19,7 +19,7 @@ from tasks.ingest import Ingested, IngestParams, ingest
 from tasks.report import Report, report
 from tasks.split import Parts, SplitParams, split
 from tests.faults import mutations
-from tests.tasks import candidates, test_report
+from tests.tasks import candidates, pages
 
 MARKUP = "<script>alert(1)</script>"
 PICTURE = "<img src=x onerror=alert(1)>"
@@ -55,7 +55,7 @@ def parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ingested, P
     """The table, ingested and split by the project's own params.yaml."""
     monkeypatch.chdir(tmp_path)
     Path("docs").mkdir()
-    Path("docs/dag.svg").write_text(draw(test_report.STAGES, {"split": MARKUP}))
+    Path("docs/dag.svg").write_text(draw(pages.STAGES, {"split": MARKUP}))
     files = {"data/data.csv": hostile_table().encode()}
     wishes = {"path": "data/data.csv", "kind": "table", "target": ["y"]}
     mutations.place(mutations.Case(files, wishes, mutations.SPLIT), tmp_path)
@@ -72,15 +72,16 @@ def test_the_report_shows_what_the_data_hold_and_runs_none_of_it(
     parted: tuple[Ingested, Parts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingested, parts = parted
-    made = candidates.make(Path("in"), test_report.BETTER, names=CLASSES)
+    made = candidates.make(Path("in"), pages.BETTER, names=CLASSES)
     monkeypatch.setattr("tasks.evaluate._predict", made.predict({}))
+    monkeypatch.setattr("models.latency.measure", lambda models, examples: None)
     results, page = Evaluation.at(Path("artifacts/evaluate")), Report.at(Path("artifacts/report"))
     inputs = made.evaluate_inputs()
-    evaluate.function(results, **inputs, objective=test_report.ACCURACY, params=CHECKS)
+    evaluate.function(results, **inputs, objective=pages.ACCURACY, params=CHECKS)
     facts = (ingested.profile, ingested.findings, parts.summary, parts.findings)
-    report.function(page, *facts, *made.training(), results, test_report.PARAMS)
+    report.function(page, *facts, *made.training(), results, pages.PARAMS)
     text = page.index.path.read_text(encoding="utf-8")
-    reader = test_report.read(text)
+    reader = pages.read(text)
     assert not {"script", "img", "marquee"} & set(reader.tags)
     assert not [name for name, _ in reader.attributes if name.startswith("on")]
     shown = "".join(reader.text)

@@ -113,6 +113,13 @@ def test_a_converted_network_is_timed_on_what_the_encoder_gives(
     assert capfd.readouterr().err == ""
 
 
+def test_what_is_told_is_of_one_example(tmp_path, spans, monkeypatch):
+    development = small.table(tmp_path / "development")
+    monkeypatch.setattr(latency, "typical", lambda run: 2.56)
+    latency.measure({"it": saved(development, tmp_path / "it.keras")}, development.validation())
+    assert spans() == {"latency it 1": 2.56, "latency it 256": 0.01}
+
+
 def test_whole_numbers_are_those_that_the_network_means():
     taken = {"dtype": np.int8, "quantization": (0.5, 3)}
     values = np.array([[0.0, 1.0, -1.0, 1000.0, -1000.0]], np.float32)
