@@ -111,7 +111,7 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         "split": parting.values | {"balance": goal.balance, "transform": goal.transform},
         "objective": _objective(goal),
         # Drawn digits teach nothing about a table's columns; its own rows do.
-        "finetune": {"source": "masked"},
+        "finetune": {"sources": ["masked"]},
     }
     tried = _tried(arrival, wishes, raw, values)
     head = [
@@ -186,7 +186,7 @@ def _of_pictures(arrival: Arrival, wishes: Wishes, raw: dict[str, Any], kind: st
             "allow": list(wishes.allow),
         },
         # What draws digits teaches little about other pictures; which way up they are does.
-        "finetune": {"source": "rotated"},
+        "finetune": {"sources": ["rotated"]},
     }
     tried = _tried(arrival, wishes, raw, values)
     read = tried.read

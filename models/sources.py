@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,14 @@ from models.curves import Line
 from models.layout import PADDING, RESERVED, UNKNOWN, Layout
 from models.rows import IN_MEMORY_BYTES, Rows
 from models.settings import FitSettings, NetworkSpec
+from models.source_settings import Application, SelfMade, TransferSource, told
+from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    import keras
     from PIL import ImageFont
 
     from models.criterion import Criterion
-    from models.fit import Array, Fitted
-
-Source = Literal["fonts", "rotated", "masked"]
+    from models.fit import Array
 
 FAMILIES = ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmb10", "cmr10", "cmss10", "cmtt10")
 """Beginnings of the names of matplotlib's fonts that have digits; the others have symbols."""
@@ -40,7 +39,7 @@ WORDS = 512
 """Of each text column the most frequent words, which are guessed where they were hidden."""
 
 
-def offered(schema: Schema) -> tuple[Source, ...]:
+def offered(schema: Schema) -> tuple[SelfMade, ...]:
     """The source tasks that suit the data, the usual one first."""
     if schema.kind == "table":
         return ("masked",)
@@ -194,7 +193,7 @@ def hidden(
     hidden. As in Devlin et al., "BERT", NAACL 2019, but that the words are guessed all at once.
     """
     generator = np.random.default_rng(seed)
-    inputs, told = encoded.copy(), []
+    inputs, hidden_words = encoded.copy(), []
     for text, start, count in zip(layout.texts, layout.starts, _frequent(layout), strict=True):
         words = inputs[:, start : start + text.length]
         taken = (generator.random(words.shape) < fraction) & (words != PADDING)
@@ -203,8 +202,8 @@ def hidden(
         found = np.zeros((len(words), count), dtype=np.float32)
         found[texts, words[texts, positions].astype(np.int64) - RESERVED] = 1
         words[taken] = UNKNOWN
-        told.append(found)
-    return inputs, np.concatenate(told or [np.zeros((len(encoded), 0), np.float32)], axis=1)
+        hidden_words.append(found)
+    return inputs, np.concatenate(hidden_words or [np.zeros((len(encoded), 0), np.float32)], axis=1)
 
 
 def _frequent(layout: Layout) -> list[int]:
@@ -251,14 +250,38 @@ def restoration(dense: int) -> "Criterion":
     return Criterion(loss, None, measure)
 
 
+def check(source: TransferSource, schema: Schema, given: str | None) -> None:
+    """Raise InputError for what can be told without training: a source of the other kind, a file
+    that is not there or is not what it should be, and what would fit instead.
+
+    `given`: the path of `finetune.pretrained`, None where there is none.
+    """
+    if isinstance(source, str) and source in offered(schema):
+        return
+    if isinstance(source, Application) and schema.kind == "pictures":
+        from models import applications
+
+        applications.check(source, given, schema.shape)
+        return
+    what = "a table" if schema.kind == "table" else "pictures"
+    if schema.kind == "pictures" and schema.shape[-1] > 1:
+        what = "pictures in colour"
+    raise InputError(
+        f"params.yaml: finetune is to transfer from {told(source)}, but the data are {what}: put "
+        f"{' or '.join(offered(schema))} there"
+    )
+
+
 @dataclass(frozen=True)
 class SourceRun:
-    """A network to be trained on a source task, once for all seeds."""
+    """A source to be made a base of, once for all seeds."""
 
     development: str
     model: str
-    """Where the trained network is written, a keras file."""
-    source: Source
+    """Where the base is written, a keras file: see `pretrain`."""
+    source: TransferSource
+    given: str | None
+    """Where the source's files lie, `finetune.pretrained`; None: there are none."""
     spec: NetworkSpec
     settings: FitSettings
     pictures: int
@@ -274,20 +297,26 @@ class SourceRun:
 
 @dataclass(frozen=True)
 class SourceResult:
-    """What the source task's piece gives back."""
+    """What the source's piece gives back."""
 
     lines: tuple[Line, ...]
+    """None where nothing had to be trained."""
     examples: int
     """Training examples seen."""
     diverged: bool
 
 
 def pretrain(item: SourceRun) -> SourceResult:
-    """Piece: train a network on the source task and write it."""
+    """Piece: make the base, a model of that name, of the source and write it."""
     data = training.encoded(item.development)
-    from models import archive, fit, network
+    from models import archive, fit, network, source_base
 
-    task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[item.source](item, data)
+    if isinstance(item.source, Application):
+        from models import applications
+
+        applications.write(item.source, item.given, data, Path(item.model))
+        return SourceResult((), 0, diverged=False)
+    task = {"fonts": _fonts, "rotated": _rotated, "masked": _masked}[str(item.source)](item, data)
     determinism.start(item.seed)
     spec = upright(item.spec) if item.source == "rotated" else item.spec
     built = network.build(data.shape, task.outputs, spec, item.seed, data.layout, task.kind)
@@ -301,7 +330,7 @@ def pretrain(item: SourceRun) -> SourceResult:
         criterion=task.criterion,
         minutes=item.minutes,
     )
-    archive.save(network.clean(built), Path(item.model))
+    archive.save(source_base.cut(built, source_base.BASE), Path(item.model))
     [lines] = curves.lines([("source", fitted.epochs)], item.seed)
     return SourceResult(lines, len(lines) * len(task.train[0]), fitted.diverged)
 
@@ -373,59 +402,3 @@ def _restored(
         inputs.append(masked)
         codes.append(np.concatenate([encode.run(encoder, taken)[:, : layout.dense], words], axis=1))
     return np.concatenate(inputs), np.concatenate(codes)
-
-
-@dataclass(frozen=True)
-class TransferRun(training.SeedRun):
-    """A network that starts from a source network; `settings` are those of the last phase."""
-
-    source: str
-    """The source network's file."""
-    frozen: FitSettings
-    """Of the first phase, in which the new head alone is trained."""
-
-
-def transfer(item: TransferRun) -> training.Run:
-    """Piece: carry the trunk over, train the new head on it, then everything more slowly.
-
-    Batch normalisation stays in inference mode throughout: its statistics, learned on the source,
-    would be spoiled by the first noisy gradients (https://keras.io/guides/transfer_learning).
-    """
-
-    def tune(built: "keras.Model", data: training.Encoded) -> "Sequence[tuple[str, Fitted]]":
-        import keras
-
-        from models import archive, network
-
-        carry(archive.load(Path(item.source)), built)
-        layers = network.trunk(built)
-        phases = []
-        for phase, settings in (("frozen", item.frozen), ("unfrozen", item.settings)):
-            for layer in layers:
-                normalises = isinstance(layer, keras.layers.BatchNormalization)
-                layer.trainable = phase == "unfrozen" and not normalises
-            name = f"{item.name} {phase}"
-            fitted = training.fit_to_target(
-                built, data, settings, item.seed, name, minutes=item.minutes
-            )
-            phases.append((phase, fitted))
-        # The saved model says nothing of phases: later stages may train all of it.
-        for layer in layers:
-            layer.trainable = True
-        return phases
-
-    return training.train_with(item, tune)
-
-
-def carry(source: "keras.Model", target: "keras.Model") -> None:
-    """Copy the trunk's weights, layer by layer of the same name; the heads differ, and so may what
-    has no weights.
-
-    Raises ValueError where the two networks are not built alike.
-    """
-    from models import network
-
-    for layer in network.trunk(target):
-        if not layer.weights:
-            continue
-        layer.set_weights(source.get_layer(layer.name).get_weights())

@@ -384,7 +384,7 @@ def test_pictures_in_folders(project: Path, tmp_path: Path) -> None:
     ingest = decision.values["ingest"]
     assert (ingest["kind"], ingest["size"], ingest["target"]) == ("pictures", [6, 6], ["class"])
     assert decision.values["split"]["method"] == "given"
-    assert decision.values["finetune"]["source"] == "rotated"
+    assert decision.values["finetune"]["sources"] == ["rotated"]
     assert decision.head[0] == "kind: pictures of 6x6, in colour: a folder of them"
     with pytest.raises(InputError, match="--group names a column"):
         decided(tmp_path / "insects", group="x")
@@ -460,7 +460,7 @@ def test_init_sets_everything_and_says_so(
     assert "numeric columns (2): x, size" in said
     raw = read_raw()
     assert raw["ingest"]["path"] == "data/shop.csv"
-    assert raw["finetune"]["source"] == "masked"
+    assert raw["finetune"]["sources"] == ["masked"]
     assert "# cells that hold nothing" in PARAMS.read_text()
     expected = expectations.read(EXPECTED)
     assert expected is not None
