@@ -19,7 +19,7 @@ from models.blocks import Seeds
 from models.layout import Layout
 from models.network import LOGITS
 from models.settings import NetworkSpec
-from models.transfer_settings import Head
+from models.transfer_settings import Head, Pooling
 
 BASE = "base"
 """What a base is called, as a file's model and as a layer of the network around it."""
@@ -101,7 +101,7 @@ def _block(name: str) -> str:
 
 def freeze(base: keras.Model) -> None:
     """Let nothing of a base be trained; batch normalisation is then in inference mode."""
-    base.trainable = False
+    _set(base, trainable=False)
 
 
 def unfreeze(base: keras.Model, top: int | Literal["all"]) -> None:
@@ -110,11 +110,12 @@ def unfreeze(base: keras.Model, top: int | Literal["all"]) -> None:
     Batch normalisation stays in inference mode: its statistics, learned on the source, would be
     spoiled by the first noisy gradients (https://keras.io/guides/transfer_learning).
     """
-    base.trainable = True
+    _set(base, trainable=True)
     held = stages(base)
     for stage in held[: 0 if top == "all" else max(0, len(held) - top)]:
         for layer in stage:
-            layer.trainable = False
+            for part in leaves(layer) if isinstance(layer, keras.Model) else [layer]:
+                part.trainable = False
     for layer in leaves(base):
         if isinstance(layer, STATISTICS):
             layer.trainable = False
@@ -122,7 +123,17 @@ def unfreeze(base: keras.Model, top: int | Literal["all"]) -> None:
 
 def release(network: keras.Model) -> None:
     """As if nothing had ever been frozen: a saved model says nothing of phases."""
-    network.trainable = True
+    _set(network, trainable=True)
+
+
+def _set(model: keras.Model, *, trainable: bool) -> None:
+    """Layer by layer: what Keras sets of a model reaches its layers or not, by how it was made."""
+    model.trainable = trainable
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _set(layer, trainable=trainable)
+        else:
+            layer.trainable = trainable
 
 
 def rates(network: keras.Model, decay: float) -> tuple[float, ...]:
@@ -177,19 +188,19 @@ def around(
     """
     encoded = keras.Input(base.input_shape[1:], name="input")
     shown = augmentation.augment(encoded, layout, spec, seed)
-    pooling = _pooling(base, head)
+    pooling = _pooling(base, head.pooling)
     layers = _head(base, outputs, spec, head, Seeds(seed), task)
     features = _follow(base(shown), pooling)
     whole = keras.Model(encoded, _follow(features, layers), name="network")
-    frozen = keras.Model(encoded, _follow(base(shown, training=False), [*pooling, *layers]))
+    frozen = keras.Model(encoded, _follow(shown, [_AtInference(base), *pooling, *layers]))
     entry = keras.Input(features.shape[1:], name="features")
     return Built(whole, frozen, keras.Model(entry, _follow(entry, layers)))
 
 
-def pooled(base: keras.Model, head: Head) -> keras.Model:
-    """Encoded values to what a head takes, `(n, f)` or of members `(n, m, f)`, at inference."""
+def pooled(base: keras.Model, pooling: Pooling) -> keras.Model:
+    """Encoded values to what a head takes, `(n, f)` or of members `(n, m, f)`."""
     encoded = keras.Input(base.input_shape[1:], name="input")
-    return keras.Model(encoded, _follow(base(encoded, training=False), _pooling(base, head)))
+    return keras.Model(encoded, _follow(base(encoded), _pooling(base, pooling)))
 
 
 def augments(base: keras.Model, spec: NetworkSpec, layout: Layout | None) -> bool:
@@ -198,13 +209,29 @@ def augments(base: keras.Model, spec: NetworkSpec, layout: Layout | None) -> boo
     return augmentation.augment(encoded, layout, spec, 0) is not encoded
 
 
+class _AtInference(keras.layers.Layer):  # type: ignore[misc]
+    """A base as it is at inference, even where the network around it is trained.
+
+    `base(values, training=False)` would not do: what a functional model is called with counts for
+    all of its layers, whatever they were called with when it was made (Keras 3.15).
+    """
+
+    def __init__(self, base: keras.Model) -> None:
+        super().__init__()
+        self.base = base
+
+    def call(self, values: Any) -> Any:
+        """As the class says."""
+        return self.base(values, training=False)
+
+
 def _follow(values: Any, layers: list[Any]) -> Any:
     for layer in layers:
         values = layer(values)
     return values
 
 
-def _pooling(base: keras.Model, head: Head) -> list[Any]:
+def _pooling(base: keras.Model, pooling: Pooling) -> list[Any]:
     if len(base.output_shape) != 4:
         return []
     return [
@@ -212,7 +239,7 @@ def _pooling(base: keras.Model, head: Head) -> list[Any]:
             "average": keras.layers.GlobalAveragePooling2D,
             "max": keras.layers.GlobalMaxPooling2D,
             "flatten": keras.layers.Flatten,
-        }[head.pooling](name=head.pooling)
+        }[pooling](name=pooling)
     ]
 
 

@@ -135,7 +135,7 @@ def _vectors(base: "keras.Model") -> "keras.Model":
     import keras
 
     encoded = keras.Input(base.input_shape[1:], name="input")
-    features = base(encoded, training=False)
+    features = base(encoded)
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D()(features)
     elif len(features.shape) == 3:

@@ -19,7 +19,7 @@ from models import determinism, sample, shares, training
 from models.rows import IN_MEMORY_BYTES
 from models.settings import FitSettings
 from models.training import Encoded, Run, SeedRun
-from models.transfer_settings import Head
+from models.transfer_settings import Head, Pooling
 
 if TYPE_CHECKING:
     import keras
@@ -163,23 +163,23 @@ def _features_for(item: TransferRun, data: Encoded) -> Features | None:
     base = bases.load(path)
     if item.frozen.mixup or bases.augments(base, item.spec, data.layout):
         return None
-    each = prod(bases.pooled(base, item.head).output_shape[1:])
+    each = prod(bases.pooled(base, item.head.pooling).output_shape[1:])
     if 4 * each * (len(data.train) + len(data.validation)) > IN_MEMORY_BYTES:
         return None
     folder = Path(item.development)
     where = str(folder.resolve()), str(path.resolve())
-    return _features(*where, item.head, training.stamp(folder), _stamp(path))
+    return _features(*where, item.head.pooling, training.stamp(folder), _stamp(path))
 
 
 @lru_cache(maxsize=1)
 def _features(
-    development: str, base: str, head: Head, data_stamp: Stamp, base_stamp: Stamp
+    development: str, base: str, pooling: Pooling, data_stamp: Stamp, base_stamp: Stamp
 ) -> Features:
     """Once for all seeds and shares that this process trains; the stamps are for the cache."""
     data = training.encoded(development)
     from models import bases, fit
 
-    network = bases.pooled(bases.load(Path(base)), head)
+    network = bases.pooled(bases.load(Path(base)), pooling)
     return fit.outputs(network, data.train), fit.outputs(network, data.validation)
 
 

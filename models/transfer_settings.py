@@ -8,10 +8,13 @@ from models.settings import Share
 from pipeline.params import Section
 
 
+Pooling = Literal["average", "max", "flatten"]
+
+
 class Head(Section):
     """The new layers on a base."""
 
-    pooling: Literal["average", "max", "flatten"]
+    pooling: Pooling
     """How a map of features becomes a vector: the mean or the largest of each over all places, or
     all of them side by side. Of bases that give a vector already it is not asked for."""
     hidden: int = Field(ge=0, le=4096)

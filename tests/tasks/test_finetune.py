@@ -41,7 +41,16 @@ def params(**changes):
     return FinetuneParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def tuned(folder, development, *, budget=small.FREE, executor=None, given=Path(), metric="accuracy", **changes):
+def tuned(
+    folder,
+    development,
+    *,
+    budget=small.FREE,
+    executor=None,
+    given=Path(),
+    metric="accuracy",
+    **changes,
+):
     out = Finetuned.at(folder / "finetune")
     finetune.function(
         out=out,
