@@ -20,6 +20,7 @@ from models import (
     member_layers,  # noqa: F401  likewise
     number_layers,  # noqa: F401  likewise
     picture_changes,  # noqa: F401  likewise
+    picture_layers,  # noqa: F401  likewise
     table_changes,  # noqa: F401  likewise
     text_layers,  # noqa: F401  likewise
     vote_layers,  # noqa: F401  likewise

@@ -23,8 +23,9 @@ def multiply_adds(model: keras.Model) -> int:
 
     Dense: inputs x units, for every position. Convolution: kernel height x kernel width x
     (input channels / groups) x filters, for every position of the output; depthwise: kernel
-    height x kernel width x input channels x multiplier. Over texts: window x channels x filters,
-    for every word. Attention: words x words x width, once for the scores and once for the mix.
+    height x kernel width x input channels x multiplier; separable: both. Over texts: window x
+    channels x filters, for every word. Attention: words x words x width, once for the scores and
+    once for the mix.
     Numbers as vectors and members of one network: inputs x units, for each number or member.
     Biases, scales, activations, pooling, normalisation and the bins or waves of numbers are left
     out: they grow with inputs and outputs alone. An embedding is looked up, not multiplied.
@@ -38,6 +39,9 @@ def _of(layer: Any) -> int:
     if isinstance(layer, text_layers.Attend):
         words, width = layer.output.shape[1:]
         return int(2 * words * words * width)
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        kernels = prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape)
+        return int(_positions(layer) * kernels)
     uses = _uses(layer)
     return int(uses * prod(layer.kernel.shape)) if uses else 0
 
@@ -53,7 +57,12 @@ def _uses(layer: Any) -> int:
     if isinstance(layer, keras.layers.Conv1D):
         return int(layer.output.shape[1])
     if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
-        axes = slice(1, 3) if layer.data_format == "channels_last" else slice(2, 4)
         # The kernel's shape holds what a position costs, for either kind and any groups.
-        return prod(layer.output.shape[axes])
+        return _positions(layer)
     return 0
+
+
+def _positions(layer: Any) -> int:
+    """Of the output of a convolution over pictures."""
+    axes = slice(1, 3) if layer.data_format == "channels_last" else slice(2, 4)
+    return prod(layer.output.shape[axes])

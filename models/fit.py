@@ -216,6 +216,7 @@ def fit(
     stops: Sequence[float] = (),
     minutes: float | None = None,
     mixing: Mixing | None = None,
+    factors: Sequence[float] = (),
 ) -> Fitted:
     """Train `network` in place on `train`, pairs of inputs `(n, …)` float32 and codes `(n, …)`.
 
@@ -225,7 +226,8 @@ def fit(
     one line in the log. `mixing`: how training examples are mixed, if they are. `stops`: by epoch,
     the validation loss that its best one so far must not exceed. `minutes` of the clock, after
     which the epoch under way is the last one; the weights are then those that its end would have
-    left, of the best epoch with `patience`, else the last. Never raises for a loss that is no
+    left, of the best epoch with `patience`, else the last. `factors`: see `optimizer.build`. Never
+    raises for a loss that is no
     number: see `Fitted.diverged`.
     """
     begun = monotonic()
@@ -236,7 +238,7 @@ def fit(
         if mixing is not None:
             dataset, criterion = mixing.dataset(dataset), mixing.criterion(criterion)
         network.compile(
-            optimizer.build(settings, steps, network.trainable_variables),
+            optimizer.build(settings, steps, network.trainable_variables, factors),
             EachMember(criterion.loss),
             metrics=None if criterion.correct is None else [_metric(criterion.correct)],
             steps_per_execution=steps,

@@ -14,14 +14,20 @@ DECAYED = ("kernel", "embeddings")
 says nothing of how complex a function is (Loshchilov and Hutter, 2019, and common practice)."""
 
 
-def build(settings: FitSettings, steps: int, variables: Sequence[Any]) -> keras.Optimizer:
+def build(
+    settings: FitSettings, steps: int, variables: Sequence[Any], factors: Sequence[float] = ()
+) -> keras.Optimizer:
     """An optimizer for the trainable `variables`, built; `steps` an epoch.
+
+    `factors`: of the learning rate, one for each variable; (): 1 for all of them.
 
     Built at once, since variables made while the training step is traced would have it traced a
     second time.
     """
     kind = _KINDS[settings.optimizer]
     bounded = kind if settings.clip == "none" else _summing(kind)
+    if any(factor != 1 for factor in factors):
+        bounded = _paced(bounded, factors)
     optimizer = bounded(schedule.learning_rate(settings, steps), **_options(settings))
     if settings.optimizer == "adamw":
         optimizer.exclude_from_weight_decay(
@@ -68,6 +74,34 @@ def _summing(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Op
             super().apply(summed, trainable_variables)
 
     return Summing
+
+
+def _paced(
+    kind: type[keras.optimizers.Optimizer], factors: Sequence[float]
+) -> type[keras.optimizers.Optimizer]:
+    """The optimizer with a learning rate for each variable: its own, times the variable's factor.
+
+    What is multiplied is the rate and not the gradient, whose size Adam and its kin take out again.
+    A weight decays at the variable's rate too, or what is hardly trained would mostly decay.
+    """
+
+    class Paced(kind):  # type: ignore[misc]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(gradient, variable, learning_rate * self._factor(variable))
+
+        def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+            if self.weight_decay is None:
+                return
+            for variable in variables:
+                if self._use_weight_decay(variable):
+                    share = self.learning_rate * self._factor(variable) * self.weight_decay
+                    variable.assign_sub(variable * share)
+
+        def _factor(self, variable: Any) -> float:
+            place: int = self._get_variable_index(variable)
+            return factors[place]
+
+    return Paced
 
 
 class Averaged(keras.callbacks.Callback):  # type: ignore[misc]

@@ -65,18 +65,19 @@ def lengthened(settings: FitSettings, share: float) -> FitSettings:
 
     Otherwise a smaller share would be trained less, and that would look like a lack of data.
     """
-
-    def longer(epochs: int, most: int) -> int:
-        return min(most, math.ceil(epochs / share))
-
     patience = settings.patience
     return settings.model_copy(
         update={
-            "epochs": longer(settings.epochs, MOST_EPOCHS),
-            "decay_epochs": longer(settings.decay_epochs, MOST_EPOCHS),
-            "patience": None if patience is None else longer(patience, MOST_PATIENCE),
+            "epochs": longer(settings.epochs, share),
+            "decay_epochs": longer(settings.decay_epochs, share),
+            "patience": None if patience is None else longer(patience, share, MOST_PATIENCE),
         }
     )
+
+
+def longer(epochs: int, share: float, most: int = MOST_EPOCHS) -> int:
+    """Epochs in which a share of the rows is as many steps as all rows in `epochs`."""
+    return min(most, math.ceil(epochs / share))
 
 
 def sampled(development: Development, share: float) -> npt.NDArray[np.int64]:
@@ -86,18 +87,18 @@ def sampled(development: Development, share: float) -> npt.NDArray[np.int64]:
     each, and a larger share holds the smaller ones.
     """
     truth, _ = development.truth("train")
-    strata = _strata(truth, development.target().task)
+    kinds = strata(truth, development.target().task)
     generator = np.random.default_rng(SEED)
     place = np.empty(len(truth))
-    for stratum in range(int(strata.max()) + 1):
-        own = np.flatnonzero(strata == stratum)
+    for stratum in range(int(kinds.max()) + 1):
+        own = np.flatnonzero(kinds == stratum)
         # Evenly over 0 to 1: what lies below the share is that share of the stratum.
         place[generator.permutation(own)] = (np.arange(len(own)) + generator.random()) / len(own)
     count = max(1, round(share * len(truth)))
     return np.sort(np.argsort(place, kind="stable")[:count])
 
 
-def _strata(truth: npt.NDArray[Any], task: Task) -> npt.NDArray[np.int64]:
+def strata(truth: npt.NDArray[Any], task: Task) -> npt.NDArray[np.int64]:
     """`(n,)` from 0: which rows are alike."""
     if task == "classification":
         return np.unique(truth, return_inverse=True)[1].astype(np.int64)

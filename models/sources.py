@@ -1,6 +1,5 @@
 """What can be transferred from: each source becomes a base, encoded examples in, features out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +22,7 @@ from models.source_task import SourceTask
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    import keras
-
-    from models.fit import Fitted
+    pass
 
 
 def offered(schema: Schema) -> tuple[SelfMade, ...]:
@@ -122,7 +119,7 @@ def pretrain(item: SourceRun) -> SourceResult:
     if isinstance(item.source, Application):
         from models import applications
 
-        applications.write(item.source, item.given, data.shape, data.statistics, to)
+        applications.write(item.source, item.given, data, to)
         return NOTHING_TRAINED
     if isinstance(item.source, Earlier):
         from models import source_earlier
@@ -174,59 +171,3 @@ def _spec(item: SourceRun) -> NetworkSpec:
     if item.source == "rotated":
         return source_pictures.upright(item.spec)
     return source_pictures.still(item.spec) if item.source == "denoised" else item.spec
-
-
-@dataclass(frozen=True)
-class TransferRun(training.SeedRun):
-    """A network that starts from a source network; `settings` are those of the last phase."""
-
-    source: str
-    """The source network's file."""
-    frozen: FitSettings
-    """Of the first phase, in which the new head alone is trained."""
-
-
-def transfer(item: TransferRun) -> training.Run:
-    """Piece: carry the trunk over, train the new head on it, then everything more slowly.
-
-    Batch normalisation stays in inference mode throughout: its statistics, learned on the source,
-    would be spoiled by the first noisy gradients (https://keras.io/guides/transfer_learning).
-    """
-
-    def tune(built: "keras.Model", data: training.Encoded) -> "Sequence[tuple[str, Fitted]]":
-        import keras
-
-        from models import archive, network
-
-        carry(archive.load(Path(item.source)), built)
-        layers = network.trunk(built)
-        phases = []
-        for phase, settings in (("frozen", item.frozen), ("unfrozen", item.settings)):
-            for layer in layers:
-                normalises = isinstance(layer, keras.layers.BatchNormalization)
-                layer.trainable = phase == "unfrozen" and not normalises
-            name = f"{item.name} {phase}"
-            fitted = training.fit_to_target(
-                built, data, settings, item.seed, name, minutes=item.minutes
-            )
-            phases.append((phase, fitted))
-        # The saved model says nothing of phases: later stages may train all of it.
-        for layer in layers:
-            layer.trainable = True
-        return phases
-
-    return training.train_with(item, tune)
-
-
-def carry(source: "keras.Model", target: "keras.Model") -> None:
-    """Copy the trunk's weights, layer by layer of the same name; the heads differ, and so may what
-    has no weights.
-
-    Raises ValueError where the two networks are not built alike.
-    """
-    from models import network
-
-    for layer in network.trunk(target):
-        if not layer.weights:
-            continue
-        layer.set_weights(source.get_layer(layer.name).get_weights())

@@ -244,8 +244,8 @@ def train_on(
     with journal.given(item.spec.model_dump()):
         phases = fit(built, data)
     if item.folder is not None:
-        _keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
-    return _run(built, data, item.seed, phases)
+        keep(built, data, Path(item.folder) / f"seed-{item.seed}.keras")
+    return told(built, data, item.seed, phases)
 
 
 def fit_plainly(
@@ -264,8 +264,9 @@ def fit_to_target(
     name: str,
     stops: Sequence[float] = (),
     minutes: float | None = None,
+    factors: Sequence[float] = (),
 ) -> "Fitted":
-    """Train `network` in place on what the data say; `stops` and `minutes`: see
+    """Train `network` in place on what the data say; `stops`, `minutes` and `factors`: see
     `models.fit.fit`."""
     from models import criterion, fit
     from models.mixing import Mixing
@@ -283,12 +284,14 @@ def fit_to_target(
         stops=stops,
         minutes=minutes,
         mixing=mixing,
+        factors=factors,
     )
 
 
-def _run(
+def told(
     network: "keras.Model", data: Encoded, seed: int, phases: "Sequence[tuple[str, Fitted]]"
 ) -> Run:
+    """What a piece gives back of a network that was trained in named phases."""
     from models import count, criterion
 
     outputs = phases[-1][1].outputs
@@ -307,7 +310,8 @@ def _run(
     )
 
 
-def _keep(built: "keras.Model", data: Encoded, path: Path) -> None:
+def keep(built: "keras.Model", data: Encoded, path: Path) -> None:
+    """Write a trained network as a whole model."""
     from models import archive, network
 
     archive.save(network.assemble(data.encoder(), built, data.target), path)

@@ -61,14 +61,14 @@ def predict(development: str) -> dict[str, npt.NDArray[np.float32]]:
     places = sample.spread(len(data.train), most, SEED)
     weights = None if data.train_weights is None else data.train_weights[places]
     inputs = sample.taken(data.train, places)
-    linear = _linear(
+    told_by = linear(
         sklearn.linear_model,
         _features(inputs, data.layout),
         data.train_codes[places],
         weights,
         data.target,
     )
-    told = [linear(_features(block, data.layout)) for block in _blocks(data.validation)]
+    told = [told_by(_features(block, data.layout)) for block in _blocks(data.validation)]
     return {
         "mean" if data.target.task == "regression" else "majority": _constant(data),
         "linear": np.concatenate(told).astype(np.float32),
@@ -129,8 +129,9 @@ def _pooled(inputs: Array) -> Array:
     return inputs
 
 
-def _linear(models: Any, inputs: Any, codes: Array, weights: Array | None, target: Target) -> Model:
-    """A linear model of scikit-learn's module `models`, fitted."""
+def linear(models: Any, inputs: Any, codes: Array, weights: Array | None, target: Target) -> Model:
+    """A linear model of scikit-learn's module `models`, fitted: inputs `(n, d)`, codes and weights
+    as `Encoded` has them."""
     if target.task == "regression":
         return _ridge(models, inputs, codes, weights, target)
     if target.task == "classification":

@@ -4,30 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import archive, determinism, network, source_tables, sources, training
+from models import archive, network, source_tables, sources, training, transfer
 from models.source_settings import Application, Earlier, OtherData
+from models.transfer_settings import Head
 from pipeline.errors import InputError
 from tests.models import small
-
-
-def test_the_trunk_is_carried_over_and_the_head_is_not():
-    determinism.start(1)
-    spec = small.spec(
-        width=4, depth=2, dropout=0.1, l2=0.0, batch_norm=True, text="pool", embedding=4
-    )
-    source, target = network.build((5,), 10, spec, seed=1), network.build((5,), 3, spec, seed=1)
-    head = target.get_layer("logits").get_weights()
-
-    sources.carry(source, target)
-
-    for name in ("dense_0", "norm_0", "dense_1"):
-        for given, held in zip(
-            source.get_layer(name).get_weights(),
-            target.get_layer(name).get_weights(),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(given, held)
-    np.testing.assert_array_equal(head[0], target.get_layer("logits").get_weights()[0])
 
 
 def test_sources_suit_the_data():
@@ -99,6 +80,26 @@ def features(development, folder):
     return given
 
 
+def transferred(development, run, folder=None):
+    """The network around the base, after both phases."""
+    return transfer.transfer(
+        transfer.TransferRun(
+            development=str(development.path),
+            folder=folder,
+            spec=run.spec,
+            settings=small.SETTINGS,
+            seed=1,
+            name="transfer",
+            base=run.model,
+            head=Head(pooling="average", hidden=0, dropout=0.0),
+            share=1.0,
+            frozen=small.SETTINGS,
+            unfreeze="all",
+            layer_decay=1.0,
+        )
+    ).tuned
+
+
 @pytest.mark.parametrize("source", ["fonts", "rotated", "denoised"])
 def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
     development = small.pictures(tmp_path / "data")
@@ -111,18 +112,7 @@ def test_a_network_is_trained_on_pictures_and_carried_over(source, tmp_path):
     written = (tmp_path / "base.keras").read_bytes()
     assert sources.pretrain(run) == result
     assert (tmp_path / "base.keras").read_bytes() == written
-    tuned = sources.transfer(
-        sources.TransferRun(
-            str(development.path),
-            None,
-            small.SPEC,
-            small.SETTINGS,
-            1,
-            "transfer",
-            str(tmp_path / "base.keras"),
-            small.SETTINGS,
-        )
-    )
+    tuned = transferred(development, run)
     assert tuned.predictions.shape == (40, 10)
     assert [lines[0].phase for lines in tuned.lines] == ["frozen", "unfrozen"]
 
@@ -147,13 +137,8 @@ def test_what_is_turned_is_not_turned_again(tmp_path):
     sources.pretrain(item(development, tmp_path, "rotated", **changes))
 
     features(development, tmp_path)
-    trained = archive.load(tmp_path / "base.keras")
     built = network.build((8, 8, 1), 10, small.spec(**changes), 2)
     assert "move" in [layer.name for layer in built.layers]
-    sources.carry(trained, built)
-    np.testing.assert_array_equal(
-        built.get_layer("conv_0").get_weights()[0], trained.get_layer("conv_0").get_weights()[0]
-    )
 
 
 @pytest.mark.parametrize("text", ["pool", "convolution", "transformer"])
@@ -168,14 +153,6 @@ def test_a_network_is_trained_on_masked_texts_times_and_numbers(text, tmp_path):
     assert (tmp_path / "base.keras").read_bytes() == written
     assert first.examples == 2 * 160
     features(development, tmp_path)
-    trained = archive.load(tmp_path / "base.keras")
-    layout = training.encoded(str(development.path)).layout
-    built = network.build(trained.input_shape[1:], 2, run.spec, 2, layout)
-    sources.carry(trained, built)
-    np.testing.assert_array_equal(
-        built.get_layer("text_0_embedding").get_weights()[0],
-        trained.get_layer("text_0_embedding").get_weights()[0],
-    )
 
 
 @pytest.mark.parametrize("architecture", ["residual", "tabm"])
@@ -190,18 +167,7 @@ def test_every_network_of_a_table_is_trained_on_masked_rows_and_carried_over(
 
     assert not result.diverged
     assert features(development, tmp_path).ndim == (3 if architecture == "tabm" else 2)
-    tuned = sources.transfer(
-        sources.TransferRun(
-            str(development.path),
-            str(tmp_path),
-            run.spec,
-            small.SETTINGS,
-            1,
-            "transfer",
-            run.model,
-            small.SETTINGS,
-        )
-    )
+    tuned = transferred(development, run, str(tmp_path))
     assert tuned.predictions.shape == (60, 2)
     np.testing.assert_allclose(tuned.predictions.sum(axis=1), 1, rtol=1e-5)
     whole = archive.load(tmp_path / "seed-1.keras")

@@ -6,12 +6,14 @@ import numpy as np
 
 from dataset.examples import Development
 from models.curves import Line
+from models.probe import Probed, ProbeRun, places
 from models.quantising import Quantising
-from models.sources import SourceResult, SourceRun, TransferRun
+from models.sources import SourceResult, SourceRun
 from models.student_size import Cost as Costs
 from models.student_size import Sized, Sizing
 from models.teachers import Taught, Teaching
 from models.training import Run, SeedRun
+from models.transfer import Transferred, TransferRun
 
 
 class Handed:
@@ -42,6 +44,9 @@ class Handed:
             return Sized(item.spec.width, Costs(10, 20), ())
         if isinstance(item, Quantising):
             return None
+        if isinstance(item, ProbeRun):
+            count = len(places(Development(Path(item.development)).count("train")))
+            return Probed(np.full((count, 2), 0.5, np.float32), 4, 10, 20)
         if not isinstance(item, SeedRun | SourceRun):
             return function(item)
         self.fits.append(item)
@@ -53,7 +58,11 @@ class Handed:
             (Path(item.folder) / f"seed-{item.seed}.keras").write_text(item.name)
         count = Development(Path(item.development)).count("validation")
         told = np.full((count, 2), 0.5, np.float32)
-        return Run(item.seed, lines, told, 0.5, 10, 20, 1, diverged=False)
+        runs = [
+            Run(item.seed, lines[:fits], told, 0.5, 10, 20, 1, diverged=False)
+            for fits in range(1, len(lines) + 1)
+        ]
+        return Transferred(*runs) if isinstance(item, TransferRun) else runs[-1]
 
 
 def _phases(item):

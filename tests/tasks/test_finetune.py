@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from models.budget import Budget
-from models.candidate import Candidate
+from models.candidate import Finetuned
+from pipeline.artifacts import Source
 from pipeline.errors import InputError
 from pipeline.executor import InSeries
 from tasks.finetune import FinetuneParams, finetune
@@ -13,14 +15,22 @@ from tests.tasks.handed import Handed
 
 SMALL = {
     "enabled": True,
-    "source": "fonts",
+    "sources": ["fonts"],
+    "pretrained": None,
     "pictures": 200,
     "swap": 0.2,
     "source_epochs": 2,
+    "head": {"pooling": "average", "hidden": 0, "dropout": 0.0},
     "frozen_epochs": 1,
     "epochs": 2,
+    "unfreeze": "all",
     "learning_rate_factor": 0.1,
+    "layer_decay": 1.0,
     "patience": 1,
+    "shares": [],
+    "replicates": 200,
+    "level": 0.95,
+    "seed": 1,
     "seeds": [1],
 }
 NORMAL = {"batch_norm": True, "dropout": 0.1}
@@ -31,14 +41,25 @@ def params(**changes):
     return FinetuneParams.model_validate_json(json.dumps(SMALL | changes))
 
 
-def tuned(folder, development, *, budget=small.FREE, executor=None, **changes):
-    out = Candidate.at(folder / "finetune")
+def tuned(
+    folder,
+    development,
+    *,
+    budget=small.FREE,
+    executor=None,
+    given=Path(),
+    metric="accuracy",
+    **changes,
+):
+    out = Finetuned.at(folder / "finetune")
     finetune.function(
         out=out,
         development=development,
         baseline=small.predecessor(folder, "baseline"),
         search=small.predecessor(folder, "search", enabled=False),
         regularize=small.predecessor(folder, "regularize", **NORMAL),
+        pretrained=Source(given),
+        objective=left.objective(metric),
         budget=budget,
         params=params(**changes),
         executor=executor or InSeries(),
@@ -53,7 +74,7 @@ def tuned(folder, development, *, budget=small.FREE, executor=None, **changes):
 def test_a_source_task_then_two_phases(tmp_path, make, source):
     development = make(tmp_path / "development")
 
-    out = tuned(tmp_path, development, source=source)
+    out = tuned(tmp_path, development, sources=[source])
 
     fits = out.model.fits.read()
     assert fits["phase"].unique().tolist() == ["source", "frozen", "unfrozen"]
@@ -76,58 +97,32 @@ def test_a_source_task_then_two_phases(tmp_path, make, source):
 def test_every_kind_of_table_is_its_own_source(tmp_path, data):
     development = left.DATA[data](tmp_path / "development")
 
-    out = tuned(tmp_path, development, source="masked", frozen_epochs=2, epochs=4, patience=4)
+    out = tuned(
+        tmp_path,
+        development,
+        metric=left.METRIC[data],
+        sources=["masked"],
+        frozen_epochs=2,
+        epochs=4,
+        patience=4,
+    )
 
     left.check(out, development)
     assert "putting right 20% of the values" in out.model.record().summary
 
 
-def test_the_trunk_is_frozen_first_and_its_statistics_always(tmp_path):
-    import numpy as np
-
-    from models import archive, network, training
-    from models.sources import SourceRun, TransferRun, pretrain, transfer
-
-    development = str(small.table(tmp_path / "development").path)
-    settings = small.settings(learning_rate=0.01, batch_size=32, epochs=1, patience=None)
-    source = tmp_path / "source.keras"
-    pretrain(
-        SourceRun(development, str(source), "masked", None, NORMALISED, settings, 10, 0.2, 1, "s")
-    )
-    # So slow that the second phase changes nothing either.
-    still = small.settings(learning_rate=1e-30, batch_size=32, epochs=1, patience=None)
-
-    transfer(
-        TransferRun(development, str(tmp_path), NORMALISED, still, 1, "run", str(source), settings)
-    )
-
-    before = archive.load(source)
-    after = archive.load(tmp_path / "seed-1.keras").get_layer("network")
-    for layer in network.trunk(before):
-        for given, held in zip(
-            layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True
-        ):
-            if given.dtype == np.float32:
-                np.testing.assert_array_equal(given, held)
-    assert len(training.encoded(development).target.names) == 2
-
-
 @pytest.mark.parametrize(
     ("make", "source", "advice"),
     [
-        (small.pictures, "masked", "finetune.source is masked, but the data are pictures: put fon"),
-        (small.table, "fonts", "finetune.source is fonts, but the data are a table: put masked"),
-        (small.table, "rotated", "source is rotated, but the data are a table: put masked there"),
-        (
-            small.coloured,
-            "fonts",
-            "fonts, but the data are pictures in colour: put rotated or denoised",
-        ),
+        (small.pictures, "masked", "from masked, but the data are pictures: put fonts or rotated"),
+        (small.table, "fonts", "from fonts, but the data are a table: put masked there"),
+        (small.table, "rotated", "from rotated, but the data are a table: put masked there"),
+        (small.coloured, "fonts", "fonts, but the data are pictures in colour: put rotated there"),
     ],
 )
 def test_a_source_for_the_other_kind_is_refused(tmp_path, make, source, advice):
     with pytest.raises(InputError, match=advice):
-        tuned(tmp_path, make(tmp_path / "development"), source=source)
+        tuned(tmp_path, make(tmp_path / "development"), sources=[source])
 
 
 def test_switched_off_it_still_writes_its_outputs(tmp_path):
@@ -157,7 +152,7 @@ def test_the_cost_counts_the_source_and_both_phases():
 )
 def test_the_source_and_both_phases_keep_to_the_budget(tmp_path, epochs, lengths):
     handed, budget = Handed(), Budget(epochs=epochs, minutes=10)
-    asked = {"source": "masked", "source_epochs": 20, "frozen_epochs": 5, "epochs": 30}
+    asked = {"sources": ["masked"], "source_epochs": 20, "frozen_epochs": 5, "epochs": 30}
 
     out = tuned(
         tmp_path,
@@ -181,7 +176,7 @@ def test_the_source_and_both_phases_keep_to_the_budget(tmp_path, epochs, lengths
     # Of each phase by itself.
     assert handed.minutes == {2}
     assert record.settings["epochs"] == unfrozen
-    assert f"{frozen} epochs with the trunk frozen, up to {unfrozen} without" in record.summary
+    assert f"{frozen} epochs with the base frozen, up to {unfrozen} without" in record.summary
 
 
 def test_the_clock_ends_every_phase(tmp_path, monkeypatch):
@@ -190,7 +185,7 @@ def test_the_clock_ends_every_phase(tmp_path, monkeypatch):
     seconds = iter(range(0, 10**7, 3600))
     monkeypatch.setattr(fit, "monotonic", lambda: next(seconds))
     development = small.table(tmp_path / "development")
-    asked = {"source": "masked", "source_epochs": 9, "frozen_epochs": 9, "epochs": 9}
+    asked = {"sources": ["masked"], "source_epochs": 9, "frozen_epochs": 9, "epochs": 9}
 
     out = tuned(tmp_path, development, budget=Budget(epochs=None, minutes=1), **asked)
 
