@@ -18,6 +18,7 @@ from metrics.classification import Figure, Truth
 from metrics.intervals import Bootstrap, Interval, Sample, effective
 from metrics.objective import Importance, Measure, Objective, all_figures, loss_for
 from metrics.threshold import Decision, Tuned
+from models import latency
 from models.candidate import Quantised, Record, Trained, Yardsticks
 from models.evaluation import Choice, Details, Evaluation
 from models.ledger import Entrant, Judge, Limits, Row, Rule
@@ -165,7 +166,18 @@ def evaluate(
         tested=tested,
         params=params,
     ).write(out.details)
+    _measure_latency(candidates, int8, development)
     _say(choice, measure, figures["chosen"][measure.name], params.level, len(tests))
+
+
+def _measure_latency(
+    candidates: Mapping[str, Trained], int8: Quantised, development: Development
+) -> None:
+    """For the page of timings alone: what each candidate takes to answer, by the clock."""
+    models = {name: one.model for name, one in candidates.items() if one.record().enabled}
+    if int8.facts.read()["enabled"]:
+        models[IN_8_BITS] = int8.network
+    latency.measure(models, next(iter(development.blocks("validation"))))
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Handed:
     def map(self, function, items, names, *, keep=False):
         return [self._result(function, item) for item in items]
 
-    def _result(self, function, item):
+    def _result(self, function, item):  # noqa: PLR0911  one for each kind of piece
         if isinstance(item, Teaching):
             Path(item.outputs).write_text("outputs")
             return Taught(parameters=1000, multiply_adds=1000, unlabelled=0)
