@@ -62,6 +62,7 @@ def fake(monkeypatch):
             made = candidates.make(*arguments, **options)
             say = made.predict({"baseline": 0.85}, self.asked)
             monkeypatch.setattr("tasks.evaluate._predict", say)
+            monkeypatch.setattr("tasks.evaluate._measure_latency", lambda *told: None)
             return made
 
     return Fake()
@@ -357,6 +358,7 @@ def test_a_decision_between_two_classes_is_tuned_on_validation(tmp_path, fake, m
         return (said / said.sum(axis=1, keepdims=True)).astype(np.float32)
 
     monkeypatch.setattr("tasks.evaluate._predict", predict)
+    monkeypatch.setattr("tasks.evaluate._measure_latency", lambda *told: None)
     tuned = PARAMS.model_copy(update={"threshold": "tuned", "tolerance": 0.9})
     half = tuned.model_copy(update={"threshold": "half"})
     outs = [run(made, tmp_path / one.threshold, one) for one in (half, tuned)]
