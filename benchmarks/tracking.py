@@ -8,6 +8,10 @@ ten milliseconds and what is told of it weighs most. A long fit tells in every o
 seconds and is silent in between, when the follower is stopped, so that its idling is not counted
 for free. Each slot is compared with its neighbour: whatever else the machine does is in both. Fits
 run one at a time, and as many at a time as there are cores, when the follower has none for itself.
+
+By the clock all of it counts, and whatever else the machine does. By computing time only what fits
+do themselves counts, and what others do hardly matters; the follower's share of the cores is then
+the most that it can take from fits, were it their equal.
 Written beside this module as tracking.json.
 """
 
@@ -21,7 +25,10 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
+
+import psutil
 
 from benchmarks.bench import ROOT, call, clone
 from models.layout import Layout
@@ -63,8 +70,12 @@ class Timed:
     name: str
 
 
-def timed(item: Timed) -> list[float]:
-    """Piece: when each epoch of a fit ended, by the clock."""
+Moment = tuple[float, float]
+"""Seconds of the clock, and seconds that all threads of a process have computed."""
+
+
+def timed(item: Timed) -> list[Moment]:
+    """Piece: when each epoch of a fit ended."""
     from models import criterion, determinism, fit, network
 
     data = encoded(item.development)
@@ -76,12 +87,12 @@ def timed(item: Timed) -> list[float]:
         shape, data.target.outputs, item.recipe.network, 1, Layout(shape[0], ()), data.target.task
     )
     plain = criterion.trained_by(data.target, item.recipe.fit)
-    ends: list[float] = []
+    ends: list[Moment] = []
 
     def measure(*arguments: Any) -> tuple[float, float | None]:
         # Called after every epoch; from one to the next is an epoch with all that is told of it.
-        ends.append(time.time())
-        if tells(ends[-1]):
+        ends.append((time.time(), time.process_time()))
+        if tells(ends[-1][0]):
             os.environ[journal.FOLDER] = item.journal
         else:
             os.environ.pop(journal.FOLDER, None)
@@ -103,20 +114,24 @@ def timed(item: Timed) -> list[float]:
     return ends
 
 
-def slots(ends: Sequence[float], since: float) -> dict[int, float]:
-    """Seconds an epoch by the number of the slot, of the epochs that lie within one."""
-    found: defaultdict[int, list[float]] = defaultdict(list)
-    for begin, end in zip(ends, ends[1:], strict=False):
+def slots(ends: Sequence[Moment], since: float) -> dict[int, Moment]:
+    """Seconds an epoch, of the clock and of all threads, by the number of the slot, of the epochs
+    that lie within one."""
+    found: defaultdict[int, list[Moment]] = defaultdict(list)
+    for (begin, used), (end, used_then) in pairwise(ends):
         if begin > since and int(begin / SLOT) == int(end / SLOT):
-            found[int(begin / SLOT)].append(end - begin)
-    return {number: statistics.mean(epochs) for number, epochs in found.items()}
+            found[int(begin / SLOT)].append((end - begin, used_then - used))
+    return {
+        number: (statistics.mean(one for one, _ in epochs), statistics.mean(x for _, x in epochs))
+        for number, epochs in found.items()
+    }
 
 
-def ratios(found: Mapping[int, float]) -> list[float]:
-    """Speed of each slot that is told over that of the silent one behind it, and of the next
-    over that of the silent one before: whatever drifts goes both ways."""
+def ratios(found: Mapping[int, Moment], kind: int) -> list[float]:
+    """Speed of each slot that is told over that of the silent ones before and behind it: whatever
+    drifts goes both ways. `kind`: 0 by the clock, 1 by the time of all threads."""
     return [
-        found[number + other] / found[number]
+        found[number + other][kind] / found[number][kind]
         for number in found
         if number % 2 == 0
         for other in (-1, 1)
@@ -141,19 +156,36 @@ def compared(development: str, recipe: Recipe, place: Place, workers: int) -> di
     turns = threading.Thread(target=turn, args=(follower, over))
     names = [f"worker {number}" for number in range(workers)]
     folder = str(place.journal)
+    process = psutil.Process(follower.pid)
+    used: list[float] = []
+
+    def spent() -> None:
+        used.append(sum(process.cpu_times()[:2]))
+
+    def warm() -> None:
+        spent()
+        turns.start()
+
     with ProcessPool(workers) as pool:
-        threading.Timer(WARM, turns.start).start()
+        threading.Timer(WARM, warm).start()
         ended = pool.map(timed, [Timed(development, recipe, folder, n) for n in names], names)
+        spent()
     over.set()
     turns.join()
     closed = time.perf_counter()
     follower.stdin.close()
     follower.wait()
     every = [slots(ends, began + WARM + SLOT) for ends in ended]
+    lasted = max(ends[-1][0] for ends in ended) - began - WARM
     return {
-        "ratios": [ratio for found in every for ratio in ratios(found)],
-        "silent": [value for found in every for number, value in found.items() if number % 2],
-        "told": [value for found in every for number, value in found.items() if number % 2 == 0],
+        "ratios": [ratio for found in every for ratio in ratios(found, 0)],
+        "computing": [ratio for found in every for ratio in ratios(found, 1)],
+        "silent": [value for found in every for number, (value, _) in found.items() if number % 2],
+        "told": [
+            value for found in every for number, (value, _) in found.items() if not number % 2
+        ],
+        # Of the slots in which it is not stopped, half of the time.
+        "follower": (used[1] - used[0]) / (lasted / 2) / (os.cpu_count() or 1),
         "seconds_after_the_end": time.perf_counter() - closed,
         "all_handed_on": all(Progress.read(place.journal, name).whole for name in TRACKERS),
     }
@@ -161,8 +193,8 @@ def compared(development: str, recipe: Recipe, place: Place, workers: int) -> di
 
 def summed_up(workers: int, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the repetitions say, each by itself and all together."""
-    each = [sorted(run["ratios"]) for run in runs]
-    every = sorted(ratio for run in each for ratio in run)
+    every = sorted(ratio for run in runs for ratio in run["ratios"])
+    computing = sorted(ratio for run in runs for ratio in run["computing"])
     return {
         "fits_at_a_time": workers,
         "ms_an_epoch": round(1000 * statistics.median(x for run in runs for x in run["silent"]), 2),
@@ -170,11 +202,16 @@ def summed_up(workers: int, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]
             1000 * statistics.median(x for run in runs for x in run["told"]), 2
         ),
         "speed_ratio_median": round(statistics.median(every), 4),
-        "speed_ratio_quartiles": [
-            round(every[len(every) // 4], 4),
-            round(every[-1 - len(every) // 4], 4),
+        "speed_ratio_quartiles": quartiles(every),
+        "speed_ratio_median_by_repetition": [
+            round(statistics.median(run["ratios"]), 4) for run in runs
         ],
-        "speed_ratio_median_by_repetition": [round(statistics.median(run), 4) for run in each],
+        "computing_ratio_median": round(statistics.median(computing), 4),
+        "computing_ratio_quartiles": quartiles(computing),
+        "computing_ratio_median_by_repetition": [
+            round(statistics.median(run["computing"]), 4) for run in runs
+        ],
+        "follower_share_of_the_cores": [round(run["follower"], 4) for run in runs],
         "pairs_of_slots": len(every),
         "seconds_of_the_follower_after_the_end": [
             round(run["seconds_after_the_end"], 1) for run in runs
@@ -183,20 +220,25 @@ def summed_up(workers: int, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     }
 
 
+def quartiles(ordered: Sequence[float]) -> list[float]:
+    """The lower and the upper one of sorted values."""
+    return [round(ordered[len(ordered) // 4], 4), round(ordered[-1 - len(ordered) // 4], 4)]
+
+
 def table(found: Sequence[Mapping[str, Any]]) -> str:
     """As Markdown, a line for each number of fits at a time."""
     lines = [
-        "| fits at a time | ms an epoch | with three trackers | speed, ratio | quartiles "
-        "| by repetition |",
-        "|---|---|---|---|---|---|",
+        "| fits at a time | ms an epoch | told | speed by the clock | quartiles "
+        "| speed by computing time | quartiles | follower, share of the cores |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
-        low, high = one["speed_ratio_quartiles"]
-        each = ", ".join(f"{ratio:.3f}" for ratio in one["speed_ratio_median_by_repetition"])
-        lines.append(
-            f"| {one['fits_at_a_time']} | {one['ms_an_epoch']} | {one['ms_an_epoch_told']} "
-            f"| {one['speed_ratio_median']:.3f} | {low:.3f} to {high:.3f} | {each} |"
-        )
+        cells = [one[name] for name in ("fits_at_a_time", "ms_an_epoch", "ms_an_epoch_told")]
+        for kind in ("speed", "computing"):
+            low, high = one[f"{kind}_ratio_quartiles"]
+            cells += [f"{one[f'{kind}_ratio_median']:.3f}", f"{low:.3f} to {high:.3f}"]
+        share = statistics.median(one["follower_share_of_the_cores"])
+        lines.append("| " + " | ".join(map(str, [*cells, f"{100 * share:.1f} %"])) + " |")
     return "\n".join(lines)
 
 

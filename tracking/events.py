@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-MOST = 1 << 20
+MOST = 1 << 17
 """Bytes of each file that are read at once."""
 NOWHERE = "fits"
 """Stage of a fit that was begun outside of any."""

@@ -26,6 +26,9 @@ from tracking.tracker import Place, open_tracker
 
 TICK = 1.0
 """Seconds between two looks at the journal while the run lasts."""
+SHARE = 0.01
+"""Of all cores, that the follower takes at the most while the run lasts, even where fits have as low
+a priority as it. Tiny fits tell so much that handing all of it on would take several times that."""
 LEAST = 19
 """Priority, as nice has it."""
 SETTLE = 0.5
@@ -66,11 +69,13 @@ def follow(place: Place, names: Sequence[str], pipe: Pipe) -> bool:
         Delivery(place.journal, name, lambda name=name: open_tracker(name, place))  # type: ignore[misc]
         for name in names
     ]
-    over = False
+    over = loaded = False
     while not over:
+        before = time.process_time()
         for delivery in deliveries:
             delivery.step()
-        over = pipe.wait(TICK)
+        over = pipe.wait(rest(time.process_time() - before) if loaded else TICK)
+        loaded = True
     _hurry()
     time.sleep(SETTLE)
     _say_killed(place.journal)
@@ -89,6 +94,15 @@ def follow(place: Place, names: Sequence[str], pipe: Pipe) -> bool:
     for delivery in deliveries:
         delivery.close(whole=delivery.name in whole)
     return len(whole) == len(deliveries)
+
+
+def rest(computed: float) -> float:
+    """Seconds to wait after so many seconds of computing, which keep the follower to its share.
+
+    What it then cannot hand on while the run lasts it hands on afterwards. Loading the trackers'
+    libraries, once a run, is not counted: some seconds of a core that nobody else wants.
+    """
+    return max(TICK, computed / (SHARE * len(os.sched_getaffinity(0))))
 
 
 def _say_killed(journal: Path) -> None:
