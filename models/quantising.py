@@ -4,6 +4,11 @@ Jacob et al., "Quantization and training of neural networks for efficient intege
 inference", CVPR 2018, https://arxiv.org/abs/1712.05877, after training, by TensorFlow Lite. Ranges
 are those of some training examples. Inputs and outputs stay float32, so that the network takes and
 gives what it did before.
+
+So does what makes vectors of a table's numbers: all values of one operation share a range, and how
+far a number lies beyond a narrow bin, before that is cut off, leaves no steps for what lies within
+one. On Adult a student of piecewise numbers fell from 86.2 to 75.6 %, which is the commoner class
+alone; with that part in float32 it has 86.3 % in 15 kB, instead of 26 kB.
 """
 
 import os
@@ -28,6 +33,21 @@ if TYPE_CHECKING:
 
 REPRESENTATIVE = 500
 """Training examples at the most by which ranges are set, evenly spread."""
+VECTORS = [
+    "GATHER",
+    "STRIDED_SLICE",
+    "EXPAND_DIMS",
+    "RESHAPE",
+    "SUB",
+    "MUL",
+    "MINIMUM",
+    "MAXIMUM",
+    "SIN",
+    "COS",
+    "BATCH_MATMUL",
+    "ADD",
+]
+"""Operations that make vectors of numbers; where there are such, they stay in float32."""
 TEXTS = (
     "It reads texts: the places of words in a vocabulary are too large for 8 bits. Only the "
     "students of numbers, categories and pictures are converted."
@@ -114,12 +134,35 @@ def convert(network: "keras.Model", shown: npt.NDArray[np.float32] | None) -> by
         whole = called.get_concrete_function()
         frozen = convert_to_constants.convert_variables_to_constants_v2(whole)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-        if shown is not None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([row[np.newaxis]] for row in shown)
+        converted: bytes
+        if shown is None:
+            converted = converter.convert()
+            return converted
+
+        def examples() -> Iterator[list[Any]]:
+            return ([row[np.newaxis]] for row in shown)
+
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = examples
+        if not _has_vectors(network):
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converted: bytes = converter.convert()
+            converted = converter.convert()
+            return converted
+        # The only one of its ways that leaves something out.
+        choosing = tf.lite.experimental.QuantizationDebugger(
+            converter=converter,
+            debug_dataset=examples,
+            debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=VECTORS),
+        )
+        converted = choosing.get_nondebug_quantized_model()
     return converted
+
+
+def _has_vectors(network: "keras.Model") -> bool:
+    """Whether it makes vectors of a table's numbers."""
+    from models import number_layers
+
+    return any(isinstance(layer, number_layers.EachLinear) for layer in network.layers)
 
 
 def run(converted: bytes, inputs: Rows) -> npt.NDArray[np.float32]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dataset.examples import Development
 from models import archive, count, determinism, network, quantising, training
 from models.candidate import Quantised
 from tests.models import small
@@ -73,8 +74,8 @@ def test_twice_it_gives_the_same_bytes(tmp_path):
     ("changes", "layer", "off"),
     [
         ({}, "dense_0", 0.05),
-        # Bins of a number share its 256 steps.
-        ({"numbers": "piecewise"}, "dense_0", 0.2),
+        ({"numbers": "piecewise"}, "dense_0", 0.05),
+        ({"numbers": "periodic"}, "dense_0", 0.05),
         ({"architecture": "tabm", "members": 2}, "shared_1", 0.1),
     ],
 )
@@ -90,6 +91,25 @@ def test_weights_of_a_table_s_networks_are_whole_numbers(tmp_path, changes, laye
     assert [one["dtype"] for one in details if tuple(one["shape"]) == kernel] == [np.int8]
     whole = training.predict(archive.load(path), development.validation())
     np.testing.assert_allclose(out.predictions()[0], whole, atol=off)
+
+
+def test_narrow_bins_leave_numbers_what_they_were(tmp_path, monkeypatch):
+    random = np.random.default_rng(4)
+    parts = [small.rows(120, 1), small.rows(40, 2)]
+    for part in parts:
+        part.features["tail"] = np.exp(4 * random.normal(size=len(part))).astype(np.float32)
+    development = Development(tmp_path / "data")
+    development.write(*parts, small.schema("number", "COLOUR", "tail"), "none")
+    path, _ = untrained(tmp_path, development, numbers="piecewise")
+    whole = training.predict(archive.load(path), development.validation())
+
+    def off(name):
+        said = quantised(tmp_path, development, path, name).predictions()[0]
+        return np.abs(said - whole).max()
+
+    assert off("apart") < 0.02
+    monkeypatch.setattr(quantising, "_has_vectors", lambda network: False)
+    assert off("shared") > 0.04
 
 
 def test_quantities_come_in_their_own_units(tmp_path):
