@@ -7,7 +7,6 @@ from pydantic import Field
 from models.settings import Share
 from pipeline.params import Section
 
-
 Pooling = Literal["average", "max", "flatten"]
 
 
