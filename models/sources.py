@@ -259,6 +259,8 @@ def check(source: TransferSource, schema: Schema, given: str | None) -> None:
     if isinstance(source, str) and source in offered(schema):
         return
     if isinstance(source, Application) and schema.kind == "pictures":
+        # Before Keras is imported, or TensorFlow says what it thinks of the machine.
+        determinism.pin()
         from models import applications
 
         applications.check(source, given, schema.shape)

@@ -19,6 +19,11 @@ SMALL = {"alpha": 0.35}
 REAL = SHARED / "weights" / "mobilenet_v2_0.35_224_no_top.weights.h5"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _start():
+    determinism.start(1)
+
+
 def source(network="MobileNetV2", weights="some.weights.h5", **options):
     return Application(network=network, options=options, weights=weights)
 
