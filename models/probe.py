@@ -197,6 +197,8 @@ class Probes:
         )
 
     def _interval(self, probed: Probed) -> Interval:
+        if not np.isfinite(probed.predictions).all():
+            return Interval(float("nan"), float("nan"), float("nan"))
         sample_of = self._bootstrap.sample(
             {"score": self._measure.figure},
             probed.predictions[np.newaxis],

@@ -98,3 +98,53 @@ def test_a_word_that_occurs_twice_is_bounded_once(clip):
     used.apply(tape.gradient(loss, [weights]), [weights])
 
     np.testing.assert_allclose(-weights.numpy()[:, 0], [0, 2, 0], rtol=1e-6)
+
+
+def paced(factors, steps=1, **changes):
+    """As `stepped`, each variable with a factor of the learning rate."""
+    kernel = keras.Variable(START, name="kernel")
+    bias = keras.Variable(START[0], name="bias")
+    built = optimizer.build(small.settings(**changes), 1, [kernel, bias], factors)
+    for _ in range(steps):
+        gradients = [2 * keras.ops.convert_to_tensor(one) for one in (kernel, bias)]
+        built.apply_gradients(list(zip(gradients, [kernel, bias], strict=True)))
+    return np.asarray(kernel), np.asarray(bias)
+
+
+@pytest.mark.parametrize("schedule", ["fixed", "exponential"])
+def test_each_variable_steps_at_its_own_rate(schedule):
+    kernel, bias = paced((0.25, 1.0), optimizer="sgd", learning_rate=0.1, schedule=schedule)
+
+    np.testing.assert_allclose(kernel, START * (1 - 2 * 0.1 * 0.25), rtol=1e-6)
+    np.testing.assert_allclose(bias, START[0] * (1 - 2 * 0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "momentum", "nesterov"])
+def test_the_factor_is_of_the_step_and_not_of_the_gradient(name):
+    given = {"optimizer": name, "learning_rate": 0.01, "momentum": 0.8}
+    whole, _, _ = stepped(**given)
+
+    # With a clip, whose optimizer is one more subclass.
+    kernel, bias = paced((0.25, 1.0), clip="global_norm", clip_at=1e3, **given)
+
+    np.testing.assert_allclose(START - kernel, (START - whole) / 4, rtol=1e-3)
+    np.testing.assert_allclose(START[0] - bias, (START - whole)[0], rtol=1e-3)
+
+
+def test_a_weight_decays_at_its_own_rate_too():
+    given = {"optimizer": "adamw", "learning_rate": 0.1}
+    kernel, _ = paced((0.25, 1.0), **given, weight_decay=0.5)
+    plain, _ = paced((0.25, 1.0), **given, weight_decay=0.0)
+
+    np.testing.assert_allclose(plain - kernel, 0.25 * 0.1 * 0.5 * START, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_factors_of_one_change_not_a_bit(name):
+    given = {"optimizer": name, "learning_rate": 0.1, "ema": 0.9}
+    kernel, bias, _ = stepped(3, **given)
+
+    for factors in ((), (1.0, 1.0)):
+        same = paced(factors, 3, **given)
+        np.testing.assert_array_equal(same[0], kernel)
+        np.testing.assert_array_equal(same[1], bias)

@@ -77,7 +77,7 @@ def test_in_the_first_phase_nothing_of_the_base_moves(source, tmp_path, spec):
 
 @pytest.mark.parametrize(
     ("unfreeze", "expected"),
-    [(1, {"conv_2"}), (2, {"conv_1", "conv_2"}), ("all", {"conv_0", "conv_1", "conv_2"})],
+    [(2, {"conv_1", "conv_2"}), ("all", {"conv_0", "conv_1", "conv_2"})],
 )
 def test_in_the_second_phase_only_the_last_blocks_move(source, tmp_path, unfreeze, expected):
     transfer.transfer(run(source, folder=tmp_path, unfreeze=unfreeze, layer_decay=0.5))
@@ -92,9 +92,9 @@ def test_frozen_features_are_computed_once_and_the_head_learns_the_same_from_the
     item = run(source, head=Head(pooling="average", hidden=5, dropout=0.0))
     transfer._features.cache_clear()
     cached = transfer.transfer(item).frozen
-    transfer.transfer(run(source, seed=2))
-    transfer.transfer(run(source, share=0.5))
-    assert transfer._features.cache_info()[:2] == (2, 1)
+    other = run(source, seed=2, share=0.5)
+    assert transfer._features_for(other, training.encoded(other.development)) is not None
+    assert transfer._features.cache_info()[:2] == (1, 1)
 
     monkeypatch.setattr(transfer, "_features_for", lambda *_: None)
     through = transfer.transfer(item).frozen
@@ -138,7 +138,7 @@ def test_both_phases_are_told_and_the_saved_model_takes_raw_pictures(source, tmp
 
 
 def test_the_same_run_has_the_same_bytes_and_another_seed_others(source, tmp_path):
-    item = {"spec": SPEC.model_copy(update={"rotation": 10.0}), "layer_decay": 0.7}
+    item = {"spec": SPEC.model_copy(update={"cutout": 0.2}), "layer_decay": 0.7}
     told = [transfer.transfer(run(source, folder=tmp_path / name, **item)) for name in "ab"]
     transfer.transfer(run(source, folder=tmp_path, seed=2, **item))
 
@@ -181,15 +181,14 @@ def test_a_share_is_of_the_labels_and_not_of_what_is_known_of_examples(source):
 
 
 def test_texts_members_and_labels_are_transferred_too(tmp_path):
-    for number, (development, spec) in enumerate(
-        [
-            (small.texts(tmp_path / "texts"), small.spec(text="convolution", word_dropout=0.1)),
-            (
-                small.several(tmp_path / "labels", "multilabel"),
-                small.spec(architecture="tabm", members=3, numbers="periodic"),
-            ),
-        ]
-    ):
+    made = [
+        (small.texts(tmp_path / "texts"), small.spec(text="pool", word_dropout=0.1)),
+        (
+            small.several(tmp_path / "labels", "multilabel"),
+            small.spec(architecture="tabm", members=3),
+        ),
+    ]
+    for number, (development, spec) in enumerate(made):
         data = training.encoded(str(development.path))
         determinism.start(1)
         built = network.build(data.shape, 2, spec, 1, data.layout, "regression")

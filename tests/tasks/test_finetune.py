@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from models.budget import Budget
 from models.candidate import Finetuned
@@ -34,7 +35,6 @@ SMALL = {
     "seeds": [1],
 }
 NORMAL = {"batch_norm": True, "dropout": 0.1}
-NORMALISED = small.spec(**NORMAL)
 
 
 def params(**changes):
@@ -198,3 +198,120 @@ def test_what_the_clock_may_change_is_in_the_plan():
     timed = Budget(epochs=None, minutes=5)
     assert "clock" in finetune.caution({"finetune": params(), "budget": timed})
     assert finetune.caution({"finetune": params(enabled=False), "budget": timed}) is None
+
+
+IMAGES = {"network": "MobileNetV2", "options": {"alpha": 0.35}, "weights": "small.weights.h5"}
+PHASES = {"frozen_epochs": 4, "epochs": 6}
+
+
+def test_of_several_sources_the_best_is_tuned_and_the_summary_says_why(tmp_path):
+    development = small.pictures(tmp_path / "development")
+
+    out = tuned(tmp_path, development, sources=["rotated", "fonts"], pictures=300, patience=2)
+
+    rows = out.probe.read()
+    assert rows["source"].tolist() == ["rotated", "fonts", "untrained"]
+    assert rows["network"].nunique() == 1
+    assert rows["chosen"].sum() == 1
+    assert not rows["chosen"].iloc[-1]
+    best = rows.loc[rows["score"].iloc[:2].idxmax()]
+    assert best["chosen"]
+    assert (rows["low"] <= rows["score"]).all()
+    record = out.model.record()
+    assert record.settings["source"] == best["source"]
+    why = f"Of 2 sources it has the best features, by a linear model on them: {best['score']:.4g}"
+    assert why in record.summary
+    assert f"untrained {rows['score'].iloc[-1]:.4g}." in record.summary
+    assert record.fits == 4
+    left.check(out, development)
+
+
+def test_transfer_is_held_against_the_same_network_from_scratch(tmp_path):
+    development = small.table(tmp_path / "development")
+    asked = {"sources": ["masked"], "shares": [0.25, 1.0], "seeds": [1, 2]}
+
+    out = tuned(tmp_path, development, **asked)
+
+    rows = out.worth.read().set_index(["share", "way"])
+    assert rows.index.tolist() == [
+        (share, way) for share in (0.25, 1.0) for way in ("scratch", "frozen", "tuned")
+    ]
+    assert rows["examples"].tolist() == [30] * 3 + [120] * 3
+    # At the whole of the labels they are the stage's own.
+    own = out.metrics.read()["validation"]
+    assert rows.loc[(1.0, "tuned"), "score"] == pytest.approx(own["accuracy"], rel=1e-5)
+    assert rows.loc[(1.0, "tuned"), "loss"] == pytest.approx(own["loss"], rel=1e-5)
+    assert rows.loc[(1.0, "frozen"), "epochs"] == 2
+    # A quarter of the rows for four times the epochs.
+    assert rows.loc[(0.25, "frozen"), "epochs"] == 8
+    seen = rows["examples_seen"] / rows["epochs"]
+    assert (seen == rows["examples"]).all()
+    differences = rows["difference"].unstack()
+    scores = rows["score"].unstack()
+    assert differences["scratch"].isna().all()
+    for way in ("frozen", "tuned"):
+        apart = scores[way] - scores["scratch"]
+        assert differences[way].to_numpy() == pytest.approx(apart.to_numpy(), abs=2e-6)
+    left.check(out, development)
+
+
+def test_the_cost_counts_what_transfer_is_compared_with(tmp_path):
+    handed = Handed()
+    asked = {"sources": ["masked"], "shares": [1.0, 0.25], "seeds": [1, 2], **PHASES}
+
+    out = tuned(tmp_path, small.table(tmp_path / "development"), executor=handed, **asked)
+
+    assert handed.epochs == {
+        "finetune source masked": [2],
+        "finetune seed 1": [4, 6],
+        "finetune seed 2": [4, 6],
+        "finetune 25 % seed 1": [16, 24],
+        "finetune 25 % seed 2": [16, 24],
+        "finetune scratch 25 % seed 1": [40],
+        "finetune scratch 25 % seed 2": [40],
+        "finetune scratch 100 % seed 1": [10],
+        "finetune scratch 100 % seed 2": [10],
+    }
+    cost = finetune.cost({"finetune": params(**asked), "budget": small.FREE})
+    record = out.model.record()
+    assert (record.fits, record.epochs) == (cost.fits, cost.epochs) == (13, 2 + 2 * 100)
+    rates = {item.name: item.settings.learning_rate for item in handed.fits}
+    assert rates["finetune scratch 25 % seed 1"] == pytest.approx(10 * rates["finetune seed 1"])
+    limited = finetune.cost({"finetune": params(**asked), "budget": Budget(epochs=50, minutes=1)})
+    assert limited.epochs == 50
+
+
+def test_what_needs_no_training_costs_none_and_is_refused_before_any(tmp_path):
+    cost = finetune.cost({"finetune": params(sources=["fonts", IMAGES]), "budget": small.FREE})
+    assert cost.fits == 3
+    given, handed = tmp_path / "given", Handed()
+    given.mkdir()
+    pictures, table = small.pictures(tmp_path / "pictures"), small.table(tmp_path / "table")
+    for development, sources, told in (
+        (pictures, ["fonts", IMAGES], "there is no 'small.weights.h5' in it"),
+        (pictures, ["fonts", IMAGES | {"network": "MobileNet9"}], "has no network 'MobileNet9'"),
+        (table, ["masked", IMAGES], "the data are a table: put masked there"),
+    ):
+        with pytest.raises(InputError, match=told):
+            tuned(tmp_path, development, given=given, executor=handed, sources=sources)
+    assert handed.fits == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sources": []},
+        {"sources": ["fonts", "fonts"]},
+        {"sources": [IMAGES | {"code": "x"}]},
+        {"shares": [0.0]},
+        {"shares": [0.5, 0.5]},
+        {"unfreeze": 0},
+        {"unfreeze": "none"},
+        {"learning_rate_factor": 1.5},
+        {"layer_decay": 0.0},
+        {"head": {"pooling": "mean", "hidden": 0, "dropout": 0.0}},
+    ],
+)
+def test_values_that_mean_nothing_are_refused(changes):
+    with pytest.raises(ValidationError):
+        params(**changes)
