@@ -44,7 +44,7 @@ from tracking.tracker import Place
 
 SLOT = 2.0
 """Seconds in which fits tell, and then do not."""
-MINUTES = 2.5
+MINUTES = 1.2
 """Of each fit; repeated so many times:"""
 REPEATS = 3
 WARM = 20.0
@@ -156,6 +156,7 @@ def compared(development: str, recipe: Recipe, place: Place, workers: int) -> di
     turns = threading.Thread(target=turn, args=(follower, over))
     names = [f"worker {number}" for number in range(workers)]
     folder = str(place.journal)
+    load = os.getloadavg()[0]
     process = psutil.Process(follower.pid)
     used: list[float] = []
 
@@ -178,6 +179,7 @@ def compared(development: str, recipe: Recipe, place: Place, workers: int) -> di
     every = [slots(ends, began + WARM + SLOT) for ends in ended]
     lasted = max(ends[-1][0] for ends in ended) - began - WARM
     return {
+        "load": load,
         "ratios": [ratio for found in every for ratio in ratios(found, 0)],
         "computing": [ratio for found in every for ratio in ratios(found, 1)],
         "silent": [value for found in every for number, (value, _) in found.items() if number % 2],
@@ -213,6 +215,7 @@ def summed_up(workers: int, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         ],
         "follower_share_of_the_cores": [round(run["follower"], 4) for run in runs],
         "pairs_of_slots": len(every),
+        "load_average_before": [round(run["load"], 1) for run in runs],
         "seconds_of_the_follower_after_the_end": [
             round(run["seconds_after_the_end"], 1) for run in runs
         ],

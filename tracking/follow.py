@@ -27,8 +27,9 @@ from tracking.tracker import Place, open_tracker
 TICK = 1.0
 """Seconds between two looks at the journal while the run lasts."""
 SHARE = 0.01
-"""Of all cores, that the follower takes at the most while the run lasts, even where fits have as low
-a priority as it. Tiny fits tell so much that handing all of it on would take several times that."""
+"""Of all cores, that the follower takes at the most while the run lasts, even where fits have as
+low a priority as it. Tiny fits tell so much that handing it all on would take several times that.
+"""
 LEAST = 19
 """Priority, as nice has it."""
 SETTLE = 0.5
