@@ -46,13 +46,17 @@ def check(source: TransferSource, schema: Schema, given: str | None) -> None:
     elif isinstance(source, Application):
         if schema.kind == "table":
             raise InputError(_unsuited(told(source), schema))
+        # Before Keras is imported, or TensorFlow says what it thinks of the machine.
+        determinism.pin()
         from models import applications
 
         applications.check(source, given, schema.shape)
     elif isinstance(source, Earlier):
+        path = source_files.found(given, source.model)
+        determinism.pin()
         from models import source_earlier
 
-        source_earlier.check(source_files.found(given, source.model), schema)
+        source_earlier.check(path, schema)
     else:
         source_data.check(source_files.found(given, source.data), source.target, schema)
 
