@@ -250,10 +250,8 @@ def test_what_is_no_model_is_refused_with_words(tmp_path, table):
 def hostile(folder, suffix):
     """A model whose layer leaves a mark when it is run, from code in the file."""
     mark = folder / "executed"
-    layer = LAYERS.Lambda(
-        lambda x, at=str(mark): (open(at, "w").close(), x)[1],
-        output_shape=(2,),
-    )
+    at = str(mark)
+    layer = LAYERS.Lambda(lambda x: (open(at, "w").close(), x)[1], output_shape=(2,))
     model = keras.Sequential([keras.Input((2,)), layer, sure()])
     path = saved(folder, model, suffix)
     mark.unlink(missing_ok=True)

@@ -405,9 +405,9 @@ def test_where_no_student_is_small_enough_it_is_said_what_would_do(tmp_path):
             "accuracy",
             executor=Asked(),
             size={"parameters": 1.0, "multiply_adds": None},
-            student={"embedding": 32},
+            student={"embedding": 128},
         )
-    assert "What would do: make it smaller by one of distill.student: embedding: 16; or set" in (
+    assert "What would do: make it smaller by one of distill.student: embedding: 64; or set" in (
         str(raised.value)
     )
 
