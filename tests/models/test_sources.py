@@ -8,6 +8,11 @@ from models.rows import FileRows
 from tests.models import small
 
 
+@pytest.fixture(autouse=True)
+def _start():
+    determinism.start(1)
+
+
 def test_fonts_have_digits_that_differ():
     paths = sources.fonts()
 
