@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from models import archive, network, sources
+from models import archive, determinism, network, sources
 from models.layout import UNKNOWN, Layout, TextLayout
 from models.rows import FileRows
 from tests.models import small
