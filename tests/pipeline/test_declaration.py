@@ -88,7 +88,9 @@ def test_dvc_sees_a_stage_s_own_section_first_and_then_the_shared_one() -> None:
         shared: {name for name, listed in rendered.items() if shared in listed and shared != name}
         for shared in ("objective", "recipe", "budget", "ingest")
     }
-    assert sharing["objective"] == {"search", "regularize", "ensemble", "distill", "evaluate"}
+    assert sharing["objective"] == {
+        *("search", "regularize", "finetune", "ensemble", "distill", "evaluate")
+    }
     assert sharing["recipe"] == {"baseline", "search", "regularize", "distill"}
     assert sharing["budget"] == {"baseline", "search", "regularize", "finetune", "distill"}
     # How cells of unlabelled examples are read.
