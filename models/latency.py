@@ -7,12 +7,8 @@ every process of the project is pinned to. A `.tflite` network is measured by it
 encoded values in.
 """
 
-import os
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset.examples import Examples
-from models import determinism
+from models import determinism, lite
 from pipeline import clock
 
 if TYPE_CHECKING:
@@ -119,7 +115,7 @@ def _interpreted(path: Path, encoder: Path) -> Callable[[Examples], Run]:
     from models import archive, encode
 
     reads = archive.load(encoder).get_layer("encoder")
-    with _quietly():
+    with lite.quietly():
         interpreter = tf.lite.Interpreter(str(path), num_threads=determinism.THREADS)
         interpreter.allocate_tensors()
     [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
@@ -147,21 +143,3 @@ def _quantised(values: npt.NDArray[np.float32], taken: Mapping[str, Any]) -> npt
     ends = np.iinfo(kind)
     whole: npt.NDArray[Any] = np.clip(np.round(values / scale + zero), ends.min, ends.max)
     return whole.astype(kind)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what TensorFlow Lite warns of, in Python and, from its C++ side, on the process's
-    stderr: that it will move to another package, and which of its ways it takes."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)

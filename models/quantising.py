@@ -11,11 +11,7 @@ one. On Adult a student of piecewise numbers fell from 86.2 to 75.6 %, which is 
 alone; with that part in float32 it has 86.3 % in 15 kB, instead of 26 kB.
 """
 
-import os
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models import determinism, sample, training
+from models import determinism, lite, sample, training
 from models.candidate import Quantised
 from models.rows import BLOCK_ROWS, Rows
 from pipeline.artifacts import replacing
@@ -129,7 +125,7 @@ def convert(network: "keras.Model", shown: npt.NDArray[np.float32] | None) -> by
         input_signature=[tf.TensorSpec(shape, tf.float32)],
         autograph=False,
     )
-    with _quietly():
+    with lite.quietly():
         # Converted from the network itself, it would be saved to a folder first.
         whole = called.get_concrete_function()
         frozen = convert_to_constants.convert_variables_to_constants_v2(whole)
@@ -169,7 +165,7 @@ def run(converted: bytes, inputs: Rows) -> npt.NDArray[np.float32]:
     """What a converted network gives for `(n, …)` encoded examples, `(n, k)` float32."""
     import tensorflow as tf
 
-    with _quietly():
+    with lite.quietly():
         interpreter = tf.lite.Interpreter(model_content=converted, num_threads=1)
         interpreter.allocate_tensors()
     [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
@@ -185,21 +181,3 @@ def run(converted: bytes, inputs: Rows) -> npt.NDArray[np.float32]:
         for example in inputs[start : start + BLOCK_ROWS]
     ]
     return np.stack(parts).astype(np.float32)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what TensorFlow Lite warns of, in Python and, from its C++ side, on the process's
-    stderr: that it will move to another package, and which of its ways is taken."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)

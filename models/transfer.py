@@ -20,6 +20,7 @@ from models.rows import IN_MEMORY_BYTES
 from models.settings import FitSettings
 from models.training import Encoded, Run, SeedRun
 from models.transfer_settings import Head, Pooling
+from pipeline import journal
 
 if TYPE_CHECKING:
     import keras
@@ -91,9 +92,10 @@ def scratch(item: ScratchRun) -> Run:
     determinism.start(item.seed)
     base = bases.fresh(bases.load(Path(item.base)), item.seed)
     built = _around(base, data, item)
-    fitted = training.fit_to_target(
-        built.whole, data, item.settings, item.seed, item.name, minutes=item.minutes
-    )
+    with journal.given(item.spec.model_dump()):
+        fitted = training.fit_to_target(
+            built.whole, data, item.settings, item.seed, item.name, minutes=item.minutes
+        )
     return training.told(built.whole, data, item.seed, [(SCRATCH, fitted)])
 
 
@@ -138,15 +140,16 @@ def _fit(
     phase: str,
     factors: Sequence[float] = (),
 ) -> "Fitted":
-    return training.fit_to_target(
-        network,
-        data,
-        settings,
-        item.seed,
-        f"{item.name} {phase}",
-        minutes=item.minutes,
-        factors=factors,
-    )
+    with journal.given(item.spec.model_dump()):
+        return training.fit_to_target(
+            network,
+            data,
+            settings,
+            item.seed,
+            f"{item.name} {phase}",
+            minutes=item.minutes,
+            factors=factors,
+        )
 
 
 Features = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
