@@ -127,8 +127,8 @@ class Finetuned(Candidate):
     """One row a source, in the order of params.yaml, and one for its network untrained: source,
     network, features (numbers an example), score (of the objective: a linear model on the frozen
     features, of training examples in the folds that it did not learn from), low, high, parameters,
-    multiply_adds, chosen (whether it was fine-tuned). Only the header when switched off, or with one
-    source."""
+    multiply_adds, chosen (whether it was fine-tuned). Only the header when switched off, or with
+    one source."""
     worth: Csv
     """A row for each share of the training examples and each way (scratch, frozen, tuned): share,
     examples, way, seeds, score (of the objective on validation, the mean over seeds), low, high,
