@@ -129,6 +129,9 @@ def _values(
         suited = presets.for_numbers(rows, wide=wide)
     if pixels(decision):
         suited = presets.for_pictures(rows, preset)
+    sources = decision.values["finetune"]["sources"]
+    if any(isinstance(source, dict) and "network" in source for source in sources):
+        suited |= presets.for_networks(preset)
     # What someone has taken out of the file is not put back.
     sized |= {
         place: value

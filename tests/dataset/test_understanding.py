@@ -19,6 +19,7 @@ from models.presets import (
     WIDE_FILTERS,
     Place,
     for_numbers,
+    for_networks,
     for_pictures,
     preset,
     scaling,
@@ -295,6 +296,7 @@ def test_pictures_get_more_filters_where_more_than_a_first_look_is_meant() -> No
     large, huge = PRESETS[2], PRESETS[3]
     assert not for_pictures(1_000, large)
     assert not for_pictures(50_000, huge)
+    assert not for_networks(huge)
     suited = for_pictures(50_000, large)
     assert suited["search", "share"] == 0.16
     assert for_pictures(4_000, large)["search", "share"] == 1.0
@@ -320,7 +322,11 @@ def test_every_place_that_presets_name_is_in_the_file() -> None:
     named = {place for preset in PRESETS for place in preset.caps}
     named |= {
         place if value_at(content, place) is not None else place[:-1]
-        for place in (*for_numbers(20_000, wide=True), *for_pictures(20_000, PRESETS[0]))
+        for place in (
+            *for_numbers(20_000, wide=True),
+            *for_pictures(20_000, PRESETS[0]),
+            *for_networks(PRESETS[0]),
+        )
     }
     for place in named:
         assert value_at(content, place) is not None, place

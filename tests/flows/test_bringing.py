@@ -47,6 +47,9 @@ def test_weights_models_and_data_come_to_lie_in_one_folder(
         {"model": "last.keras"},
         {"data": "birds", "target": None},
     ]
+    # A head on features that are computed once, and the last blocks alone.
+    assert raw["finetune"]["frozen_epochs"] == 30
+    assert raw["finetune"]["unfreeze"] == 3
     assert {WEIGHTS, "last.keras", "birds/ants/0.png"} <= set(below(alone / "data/pretrained"))
     assert raw["distill"]["teacher"] == "data/teacher.h5"
     assert raw["distill"]["unlabelled"] == "data/birds"
