@@ -15,7 +15,7 @@ from pipeline.params_file import checked, load_some
 
 if TYPE_CHECKING:
     from dataset.checks.findings import Finding
-    from tasks.ingest import IngestParams
+    from dataset.ingest_settings import IngestParams
 
 WIDTH = 100
 NAME = 24
@@ -41,7 +41,7 @@ def show(path: Path | None) -> None:
 
 def page(path: Path | None) -> Iterator[str]:
     """The page, line by line."""
-    from tasks.ingest import IngestParams
+    from dataset.ingest_settings import IngestParams
 
     params = load_some({"ingest": IngestParams})["ingest"]
     assert isinstance(params, IngestParams)
@@ -58,8 +58,8 @@ def page(path: Path | None) -> Iterator[str]:
 
 def _for(path: Path, section: dict[str, Any]) -> "IngestParams | None":
     """How to read what lies at `path`; None where it is a table and its target is not known."""
+    from dataset.ingest_settings import IngestParams
     from dataset.pictures.files import picture_kind
-    from tasks.ingest import IngestParams
 
     kind = picture_kind(path)
     if kind is not None:

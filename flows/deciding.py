@@ -500,7 +500,8 @@ def _leaking(finding: "Finding", read: "Read") -> list[str]:
 
 def _look(arrival: Arrival, raw: dict[str, Any], values: Values) -> "tuple[Read, list[Finding]]":
     from dataset.checks import findings
-    from tasks.ingest import IngestParams, read_examples_file
+    from dataset.ingest_settings import IngestParams
+    from tasks.ingest import read_examples_file
 
     section = raw["ingest"] | values["ingest"]
     params = checked("ingest", IngestParams, section)

@@ -251,8 +251,8 @@ def _params(project: "Project") -> "Params":
     params = project.params()
     if "objective" in params:
         # Else it would be said after the first stages have trained.
+        from dataset.ingest_settings import IngestParams
         from metrics.objective import Objective
-        from tasks.ingest import IngestParams
 
         objective, ingest = params["objective"], params["ingest"]
         if isinstance(objective, Objective) and isinstance(ingest, IngestParams):

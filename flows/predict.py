@@ -24,7 +24,7 @@ from pipeline.params_file import load_some
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.ingest import IngestParams
+    from dataset.ingest_settings import IngestParams
 
 CHOSEN = Path("artifacts/evaluate/chosen")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -60,8 +60,8 @@ def predict(path: Path, out: Path | None) -> None:
 
 def _params() -> "tuple[IngestParams, Objective, Bootstrap]":
     """What params.yaml says of raw data and of figures; raises InputError."""
+    from dataset.ingest_settings import IngestParams
     from tasks.evaluate import EvaluateParams
-    from tasks.ingest import IngestParams
 
     types: dict[str, type[Section]] = {
         "ingest": IngestParams,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dataset.arrivals import Reading
 from dataset.examples import Development
+from dataset.ingest_settings import IngestParams
 from dataset.tables.cells import Missing
 from metrics.objective import Objective
 from models import distillation, quantising, results, student_size, suited, teachers
@@ -22,7 +23,6 @@ from pipeline.declaration import Cost, stage
 from pipeline.errors import InputError
 from pipeline.executor import Executor
 from pipeline.params import Section
-from tasks.ingest import IngestParams
 
 
 class Size(Section):

@@ -14,7 +14,7 @@ from dataset.tables.cells import Missing, Origin
 from dataset.target import Task
 
 if TYPE_CHECKING:
-    from tasks.ingest import IngestParams
+    from dataset.ingest_settings import IngestParams
 
 
 def read(path: Path, params: "IngestParams") -> Read:

@@ -18,8 +18,8 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dataset.ingest_settings import IngestParams
     from dataset.tables.targets import Targets
-    from tasks.ingest import IngestParams
 
 
 def read(path: Path, params: "IngestParams") -> Read:

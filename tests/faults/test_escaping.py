@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dataset.examples import Table
+from dataset.ingest_settings import IngestParams
 from flows import predict
 from metrics.threshold import Decision
 from models.evaluation import Choice, Chosen, Evaluation
@@ -15,7 +16,7 @@ from models.ledger import Limits
 from pipeline.artifacts import Raw, Source
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
-from tasks.ingest import Ingested, IngestParams, ingest
+from tasks.ingest import Ingested, ingest
 from tasks.report import Report, report
 from tasks.split import Parts, SplitParams, split
 from tests.faults import mutations

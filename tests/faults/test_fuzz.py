@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from dataset.arrivals import Reading, read_arrivals
 from dataset.checks import expectations
+from dataset.ingest_settings import IngestParams
 from dataset.tables.cells import Missing
 from metrics.objective import Objective
 from pipeline.artifacts import Given, Raw, Source
@@ -26,7 +27,7 @@ from pipeline.errors import ExitCode, FettleError
 from pipeline.graph import sections, trace
 from pipeline.params_file import Params, load
 from pipeline.project import read_raw_data
-from tasks.ingest import Ingested, IngestParams, ingest
+from tasks.ingest import Ingested, ingest
 from tasks.split import Parts, split
 from tests.faults import mutations
 from tests.faults.mutations import Case

@@ -106,10 +106,10 @@ def test_one_word_per_stage(nodes: dict[str, Node]) -> None:
     assert set(sections(list(nodes.values()))) == {*nodes, "objective", "budget", "recipe"}
 
 
-def test_the_default_run_makes_at_most_36_fits(nodes: dict[str, Node]) -> None:
+def test_the_default_run_makes_at_most_39_fits(nodes: dict[str, Node]) -> None:
     params = load(sections(list(nodes.values())), ROOT / "params.yaml")
     costs = {name: node.stage.cost(params) for name, node in nodes.items()}
-    assert 0 < sum(cost.fits for cost in costs.values()) <= 36
+    assert 0 < sum(cost.fits for cost in costs.values()) <= 39
     assert all(cost.epochs >= cost.fits for cost in costs.values())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dataset.examples import Development, Examples
-from models import encode, latency, network, training
+from models import encode, latency, lite, network, training
 from models.settings import NetworkSpec
 from pipeline import clock
 from tests.models import small
@@ -49,7 +49,7 @@ def converted(model, path, kind=None):
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(kind)
-    with latency._quietly():
+    with lite.quietly():
         path.write_bytes(converter.convert())
     return path
 

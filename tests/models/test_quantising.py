@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dataset.examples import Development
-from models import archive, count, determinism, network, quantising, training
+from models import archive, count, determinism, lite, network, quantising, training
 from models.candidate import Quantised
 from tests.models import small
 
@@ -85,7 +85,7 @@ def test_weights_of_a_table_s_networks_are_whole_numbers(tmp_path, changes, laye
     development = small.table(tmp_path / "data")
     path, built = untrained(tmp_path, development, **changes)
     out = quantised(tmp_path, development, path)
-    with quantising._quietly():
+    with lite.quietly():
         details = tf.lite.Interpreter(model_path=str(out.network)).get_tensor_details()
     kernel = built.get_layer(layer).kernel.shape[::-1]
     assert [one["dtype"] for one in details if tuple(one["shape"]) == kernel] == [np.int8]

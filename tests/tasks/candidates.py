@@ -221,6 +221,30 @@ def make(
     return made
 
 
+def write_variants(made, control=0.88, int8=0.92, seeds=(1, 2)):
+    """The student without its teacher and in 8 bits, as good as said."""
+    truth, _ = made.development.truth("validation")
+    told = [predictions(made.task, truth, made.names, control, seed) for seed in seeds]
+    made.distill.control.write_predictions(np.stack(told))
+    plain = record("distill", True, seeds)
+    made.distill.control.write_record(
+        plain.model_copy(update={"stage": "control", "saved_seed": None})
+    )
+    small = predictions(made.task, truth, made.names, int8, seeds[0])[np.newaxis]
+    np.savez_compressed(made.distill.int8.make() / "predictions.npz", predictions=small)
+    made.distill.int8.network.write_bytes(b"network")
+    made.distill.int8.facts.write(
+        {
+            "enabled": True,
+            "reason": None,
+            "parameters": plain.parameters,
+            "multiply_adds": plain.multiply_adds,
+            "bytes": 5000,
+            "float_bytes": 16_000,
+        }
+    )
+
+
 def write_learning(made, floor=0.01, scale=1.0, exponent=0.5, noise=0.01):
     """Errors of three seeds on three sizes that follow a power law, nearly."""
     random = np.random.default_rng(4)

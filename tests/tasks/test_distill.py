@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataset.ingest_settings import IngestParams
 from models import (
     archive,
     count,
@@ -25,7 +26,6 @@ from pipeline.errors import InputError
 from pipeline.executor import InSeries
 from pipeline.params_file import read_raw
 from tasks.distill import DistillParams, distill
-from tasks.ingest import IngestParams
 from tests.conftest import ROOT
 from tests.models import small
 from tests.tasks import left

@@ -117,7 +117,11 @@ def test_every_kind_of_table_is_its_own_source(tmp_path, data):
         (small.pictures, "masked", "from masked, but the data are pictures: put fonts or rotated"),
         (small.table, "fonts", "from fonts, but the data are a table: put masked there"),
         (small.table, "rotated", "from rotated, but the data are a table: put masked there"),
-        (small.coloured, "fonts", "fonts, but the data are pictures in colour: put rotated there"),
+        (
+            small.coloured,
+            "fonts",
+            "fonts, but the data are pictures in colour: put rotated or denoised there",
+        ),
     ],
 )
 def test_a_source_for_the_other_kind_is_refused(tmp_path, make, source, advice):

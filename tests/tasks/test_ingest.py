@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from dataset.examples import GIVEN, PICTURE
+from dataset.ingest_settings import IngestParams
 from dataset.tables import stream
 from pipeline.artifacts import Raw, Source
 from pipeline.errors import InputError
-from tasks.ingest import Ingested, IngestParams, Read, ingest, read_examples_file
+from tasks.ingest import Ingested, Read, ingest, read_examples_file
 
 TABLE = "age,city,flag,income\n39, Bern ,yes,low\n?,Rom,NA,high\n5.5,,no,low\n1e2,Bern,yes,high\n"
 PARAMS: dict[str, Any] = {

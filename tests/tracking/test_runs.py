@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from pipeline.closure import closure
 from pipeline.graph import trace
-from pipeline.project import read_raw_data
+from pipeline.project import read_given
 from tests.conftest import ROOT, Checkout
 from tracking import keeping
 from tracking.tracker import lock_hash
@@ -122,7 +122,7 @@ def test_no_stage_depends_on_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     from flows.training import training
 
-    for node in trace(training, read_raw_data()):
+    for node in trace(training, read_given()):
         reached = closure(node.stage.module, ROOT)
         assert not [path for path in reached if path.startswith("tracking/")]
         for path in reached:
