@@ -15,6 +15,8 @@ PAUSE, LONGEST = 1.0, 30.0
 """Seconds between the first two tries after a failure; each pause is twice the one before."""
 LETTERS = 300
 """Of an error, at the most."""
+_SILENT = re.compile(r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)")
+"""How urllib3 begins to say so, inside what others say of it."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class Delivery:
 
 
 def _told(error: Exception) -> str:
-    """The first line of an error, without what a URL holds before its host: a password, perhaps."""
+    """A server that does not answer; else the first line of an error, without what a URL holds before its host: a password, perhaps."""
+    silent = _SILENT.search(str(error))
+    if silent:
+        return f"{silent['host']}:{silent['port']} does not answer"
     first = next((line for line in str(error).splitlines() if line.strip()), "")
     return re.sub(r"//[^/@\s]*@", "//", f"{type(error).__name__}: {first}")[:LETTERS]

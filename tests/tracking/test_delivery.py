@@ -22,6 +22,7 @@ class Server:
         self.taken: list[Event] = []
         self.opened = 0
         self.away = False
+        self.words = "https://me:secret@host is gone"
         self.now = 100.0
 
     def connect(self) -> "Server":
@@ -32,7 +33,7 @@ class Server:
 
     def take(self, events: Sequence[Event]) -> None:
         if self.away:
-            raise ConnectionError("https://me:secret@host is gone")
+            raise ConnectionError(self.words)
         self.taken += events
 
 
@@ -122,6 +123,20 @@ def test_what_is_given_up_is_counted_and_said_without_passwords(place: Place) ->
     assert progress.left == 4
     assert progress.error == "ConnectionError: https://host is gone"
     assert not progress.whole
+
+
+def test_a_server_that_does_not_answer_is_said_in_four_words(place: Place) -> None:
+    server = Server()
+    one = delivery(place, server)
+    one.step()
+    told.write(place, {"9-9": told.fit(1, "late")})
+    server.away = True
+    server.words = (
+        "API request to http://127.0.0.1:5000/api failed with exception "
+        "HTTPConnectionPool(host='127.0.0.1', port=5000): Max retries exceeded with url: /api"
+    )
+    one.step()
+    assert one.close(whole=False).error == "127.0.0.1:5000 does not answer"
 
 
 def test_a_damaged_note_means_from_the_beginning(place: Place) -> None:
