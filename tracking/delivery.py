@@ -110,7 +110,8 @@ class Delivery:
 
 
 def _told(error: Exception) -> str:
-    """A server that does not answer; else the first line of an error, without what a URL holds before its host: a password, perhaps."""
+    """A server that does not answer; else the first line of an error, without what a URL holds
+    before its host: a password, perhaps."""
     silent = _SILENT.search(str(error))
     if silent:
         return f"{silent['host']}:{silent['port']} does not answer"
