@@ -213,9 +213,14 @@ class _Work:
         return self.allowed.shorten(_lengthened(asked, share))
 
     def scratch(self, share: float) -> FitSettings:
-        """Of the same network from fresh weights: as many epochs as both phases have."""
-        params = self.params
-        asked = self._plain(epochs=params.frozen_epochs + params.epochs, patience=params.patience)
+        """Of the same network from fresh weights: as many epochs as both phases have, all of them.
+
+        It is never ended early, and keeps the weights of its best epoch: fresh weights learn
+        little at first, and a patience that suits a transferred network would take that for the
+        end.
+        """
+        epochs = self.params.frozen_epochs + self.params.epochs
+        asked = self._plain(epochs=epochs, patience=epochs)
         return self.allowed.shorten(_lengthened(asked, share))
 
     def _plain(self, **changes: Any) -> FitSettings:

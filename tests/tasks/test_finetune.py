@@ -232,7 +232,7 @@ def test_of_several_sources_the_best_is_tuned_and_the_summary_says_why(tmp_path)
 
 def test_transfer_is_held_against_the_same_network_from_scratch(tmp_path):
     development = small.table(tmp_path / "development")
-    asked = {"sources": ["masked"], "shares": [0.25, 1.0], "seeds": [1, 2]}
+    asked = {"sources": ["masked"], "shares": [0.25, 1.0], "seeds": [1, 2], "patience": 1}
 
     out = tuned(tmp_path, development, **asked)
 
@@ -246,6 +246,8 @@ def test_transfer_is_held_against_the_same_network_from_scratch(tmp_path):
     assert rows.loc[(1.0, "tuned"), "score"] == pytest.approx(own["accuracy"], rel=1e-5)
     assert rows.loc[(1.0, "tuned"), "loss"] == pytest.approx(own["loss"], rel=1e-5)
     assert rows.loc[(1.0, "frozen"), "epochs"] == 2
+    # From scratch all epochs of both phases are trained, whatever patience says.
+    assert rows.loc[(1.0, "scratch"), "epochs"] == 2 * 3
     # A quarter of the rows for four times the epochs.
     assert rows.loc[(0.25, "frozen"), "epochs"] == 8
     seen = rows["examples_seen"] / rows["epochs"]
