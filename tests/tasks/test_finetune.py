@@ -278,6 +278,8 @@ def test_the_cost_counts_what_transfer_is_compared_with(tmp_path):
         "finetune scratch 100 % seed 1": [10],
         "finetune scratch 100 % seed 2": [10],
     }
+    settings = [item.settings for item in handed.fits if "scratch" in item.name]
+    assert all(one.patience == one.epochs for one in settings)
     cost = finetune.cost({"finetune": params(**asked), "budget": small.FREE})
     record = out.model.record()
     assert (record.fits, record.epochs) == (cost.fits, cost.epochs) == (13, 2 + 2 * 100)
