@@ -366,17 +366,15 @@ def test_where_no_student_is_small_enough_it_is_said_what_would_do(tmp_path):
         candidate(tmp_path, development, stage, certain(development, right, 0.9), embedding=16)
         for stage, right in (("baseline", 40), ("regularize", 50))
     )
+    vectors = {"embedding": 8, "depth": 2, "numbers": "piecewise"}
+
+    def asked(share, student):
+        size = {"parameters": share, "multiply_adds": None}
+        given = {"executor": Asked(), "size": size, "student": student}
+        return distilled(tmp_path, development, first, second, "accuracy", **given)
+
     with pytest.raises(InputError) as raised:
-        distilled(
-            tmp_path,
-            development,
-            first,
-            second,
-            "accuracy",
-            executor=Asked(),
-            size={"parameters": 0.05, "multiply_adds": None},
-            student={"embedding": 8, "depth": 2, "numbers": "piecewise"},
-        )
+        asked(0.05, vectors)
     told = str(raised.value).splitlines()
     assert told[0].startswith("params.yaml: distill.size: parameters: 0.05: even with width 1 the ")
     assert "distill.student:" in told[1]
@@ -384,29 +382,11 @@ def test_where_no_student_is_small_enough_it_is_said_what_would_do(tmp_path):
     assert "numbers: plain" in told[1]
     # The share that it names is enough.
     share = float(told[1].split("parameters: ")[1].split(",")[0])
-    out = distilled(
-        tmp_path,
-        development,
-        first,
-        second,
-        "accuracy",
-        executor=Asked(),
-        size={"parameters": share, "multiply_adds": None},
-        student={"embedding": 8, "depth": 2, "numbers": "piecewise"},
-    )
+    out = asked(share, vectors)
     assert out.model.record().settings["width"] == 1
     # One that costs more than its teacher whatever its width has no share to be given.
     with pytest.raises(InputError) as raised:
-        distilled(
-            tmp_path,
-            development,
-            first,
-            second,
-            "accuracy",
-            executor=Asked(),
-            size={"parameters": 1.0, "multiply_adds": None},
-            student={"embedding": 128},
-        )
+        asked(1.0, {"embedding": 128})
     assert "What would do: make it smaller by one of distill.student: embedding: 64; or set" in (
         str(raised.value)
     )
