@@ -44,7 +44,7 @@ ui: $(STAMP) ## Prefect's UI on 127.0.0.1, and the flow served on its schedule
 	./fettle ui
 
 lock: ## compile requirements.lock anew
-	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
 
 clean: ## remove what can be made again, except the environment and DVC's cache
 	rm -rf artifacts .fettle .pytest_cache .mypy_cache .ruff_cache

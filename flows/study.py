@@ -23,7 +23,8 @@ from models.settings import Recipe
 from pipeline.artifacts import Json
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.executor import Executor
-from pipeline.params_file import RunParams, load_some
+from pipeline.params_file import load_some
+from pipeline.run_params import RunParams
 from pipeline.workers import ProcessPool
 
 DEVELOPMENT = Path("artifacts/split/development")

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import ValidationError, create_model
 
 from pipeline.errors import InputError
 from pipeline.params import Section
+from pipeline.run_params import RunParams
 from pipeline.yaml_file import LETTERS, read_yaml
 
 PARAMS = Path("params.yaml")
@@ -21,30 +22,6 @@ SHOWN = 10
 
 
 SectionT = TypeVar("SectionT", bound=Section)
-
-
-class TrackingParams(Section):
-    """Which trackers are told what happens in a run."""
-
-    tensorboard: bool
-    mlflow: bool
-    dvclive: bool
-
-    @property
-    def on(self) -> tuple[str, ...]:
-        """Names of those that are."""
-        return tuple(name for name, is_on in self if is_on)
-
-
-class RunParams(Section):
-    """How the pipeline runs, not what it makes; no stage depends on it."""
-
-    workers: int = Field(ge=1, le=256)
-    """Processes that train trials and seeds side by side."""
-    schedule: str
-    """Cron expression, UTC, on which `make ui` runs the pipeline."""
-    tracking: TrackingParams
-    """Read by the doors alone: no figure of a stage follows from who is told of it."""
 
 
 class Params(Mapping[str, Section]):

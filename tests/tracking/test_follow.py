@@ -50,7 +50,8 @@ RUN = """
 import os, sys, time
 from pathlib import Path
 from pipeline import journal
-from pipeline.params_file import Params, RunParams, TrackingParams
+from pipeline.params_file import Params
+from pipeline.run_params import RunParams, TrackingParams
 from tracking.keeping import kept
 
 trackers = TrackingParams(tensorboard=True, mlflow=False, dvclive=False)

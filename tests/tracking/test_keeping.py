@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import journal
 from pipeline.artifacts import Json
-from pipeline.params_file import Params, RunParams, TrackingParams
+from pipeline.params_file import Params
+from pipeline.run_params import RunParams, TrackingParams
 from tracking import events, keeping
 from tracking.events import RunBegun, RunEnded
 from tracking.tracker import Place
