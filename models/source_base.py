@@ -7,9 +7,6 @@ import keras
 from models.change import Change
 from models.network import LOGITS
 
-BASE = "base"
-"""What the model is called that is transferred: encoded values in, features out."""
-
 
 def cut(network: keras.Model, name: str) -> keras.Model:
     """The network up to the input of its last layer, and without what changes what it is shown.

@@ -17,6 +17,7 @@ import keras
 from dataset.examples import PICTURE, Schema
 from dataset.pictures.labelled import available
 from models import archive, determinism, encode, layers, network, source_base
+from models.bases import BASE
 from models.encode import Statistics
 from models.source_units import alike
 from models.vote_layers import Vote
@@ -221,7 +222,7 @@ def _of_table(model: keras.Model, statistics: Statistics, path: Path) -> keras.M
     for one, other in zip(theirs, here, strict=True):
         if one != other:
             raise _others(path, _difference(one, other))
-    return _trunk(model, source_base.BASE)
+    return _trunk(model, BASE)
 
 
 def _difference(theirs: Told, here: Told) -> str:
@@ -270,7 +271,7 @@ def _of_pictures(model: keras.Model, statistics: Statistics) -> keras.Model:
     if raw:
         shown = network.clean(encoder)({PICTURE: shown})
     features = _trunk(model, "trunk")(shown)
-    return keras.Model(encoded, features, name=source_base.BASE)
+    return keras.Model(encoded, features, name=BASE)
 
 
 def _channelled(pictures: Any, channels: int) -> Any:

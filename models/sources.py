@@ -138,6 +138,7 @@ def _train(
     item: SourceRun, source: SelfMade | OtherData, data: training.Encoded, to: Path
 ) -> SourceResult:
     from models import archive, fit, network, source_base
+    from models.bases import BASE
 
     task = _task(item, source, data)
     determinism.start(item.seed)
@@ -152,7 +153,7 @@ def _train(
         criterion=task.criterion,
         minutes=item.minutes,
     )
-    archive.save(source_base.cut(built, source_base.BASE), to)
+    archive.save(source_base.cut(built, BASE), to)
     [lines] = curves.lines([("source", fitted.epochs)], item.seed)
     return SourceResult(lines, len(lines) * len(task.train[0]), fitted.diverged)
 
