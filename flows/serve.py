@@ -1,30 +1,95 @@
-"""`fettle ui`: Prefect's server and UI, and the flow served on the schedule in params.yaml."""
+"""`fettle ui`: Prefect's server and UI, and the nights served on the schedule in params.yaml.
 
+`deployed` gives prefect.yaml the same schedule, for a team's server.
+"""
+
+import os
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from pipeline.errors import InputError
+from pipeline.nightly_params import ScheduleParams
 from pipeline.project import open_project
+from pipeline.server_access import is_local, masked
+
+if TYPE_CHECKING:
+    from prefect.schedules import Schedule
+
+FIRST = datetime(2020, 1, 1)
+"""From which intervals are counted, in the schedule's time zone: so that a night's time does not
+follow from when the serving began."""
 
 
-def serve() -> None:
-    """Serve until interrupted; a server started for this is stopped with it."""
+def serve(host: str | None = None, port: int | None = None) -> None:
+    """Serve until interrupted; a server started for this is stopped with it.
+
+    The server listens on `host` and `port`, as `pipeline.server.start` has them.
+    """
     from pipeline import server
 
     project = open_project()
     params = project.params()
     project.require_rendered()
     started = server.configured_url() is None and server.find(project.root) is None
-    url = server.use(project.root)
-    from flows.schedule import training_run
-
-    print(f"Prefect UI: {url.removesuffix('/api')}", flush=True)
-    print(f"Schedule: {params.run.schedule} (cron, UTC). Ctrl-C ends it.", flush=True)
+    url = server.use(project.root, host, port)
+    # The nights' processes are started without the launcher's -B, and need what it is for.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
-        training_run.serve(
+        from prefect.deployments.runner import EntrypointType
+
+        from flows.nightly import nightly_run
+
+        schedule = planned(params.run.schedule)
+        print(f"Prefect UI: {masked(url.removesuffix('/api'))}", flush=True)
+        if host is not None and not is_local(host):
+            print(f"From elsewhere: port {url.removesuffix('/api').split(':')[-1]}", flush=True)
+        print(f"Schedule: {params.run.schedule}. Ctrl-C ends it.", flush=True)
+        nightly_run.serve(
             name="scheduled",
-            cron=params.run.schedule,
+            schedule=schedule,
             pause_on_shutdown=True,
             print_starting_message=False,
-            # Two runs in one checkout would only refuse each other.
-            limit=1,
+            entrypoint_type=EntrypointType.MODULE_PATH,
         )
     finally:
         if started:
             server.stop(project.root)
+
+
+def planned(when: ScheduleParams) -> "Schedule":
+    """The schedule as Prefect has it; raises InputError where Prefect cannot read it."""
+    from prefect.schedules import Schedule
+
+    try:
+        return Schedule(**_fields(when))
+    except ValueError as error:
+        raise InputError(f"params.yaml: run.schedule: {error}") from None
+
+
+def deployed() -> dict[str, Any]:
+    """For prefect.yaml, where it is a build step: what params.yaml and this checkout say.
+
+    `schedules` as `prefect deploy` takes them, and `directory`, where this checkout lies.
+    """
+    project = open_project()
+    when = project.params().run.schedule
+    planned(when)
+    fields = _fields(when)
+    if "anchor_date" in fields:
+        fields |= {
+            "anchor_date": fields["anchor_date"].isoformat(),
+            "interval": fields["interval"].total_seconds(),
+        }
+    return {"schedules": [fields], "directory": str(project.root)}
+
+
+def _fields(when: ScheduleParams) -> dict[str, Any]:
+    if when.interval is not None:
+        return {
+            "interval": timedelta(minutes=when.interval),
+            "anchor_date": FIRST.replace(tzinfo=ZoneInfo(when.timezone)),
+            "timezone": when.timezone,
+        }
+    kind = "cron" if when.cron is not None else "rrule"
+    return {kind: getattr(when, kind), "timezone": when.timezone}

@@ -71,7 +71,7 @@ def _check_timezone(name: str) -> None:
 
 def _check_rule(text: str) -> None:
     # Only where there is one: every command reads params.yaml.
-    from dateutil import rrule
+    from dateutil import rrule  # type: ignore[import-untyped]
 
     frequency = re.search(r"\bFREQ\s*=\s*(\w+)", text, re.IGNORECASE)
     if frequency is None or frequency[1].upper() not in FREQUENCIES:
