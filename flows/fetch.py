@@ -8,7 +8,6 @@ import logging
 from pathlib import Path
 
 from flows.commands import dvc, try_dvc
-from flows.placing import Arrival
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.nightly_params import FetchParams
 from pipeline.server_access import masked
@@ -45,6 +44,8 @@ def fetch(root: Path, wanted: FetchParams) -> list[str]:
 
 def _copy(root: Path, source: Path, place: Path) -> bool:
     """Copy a file or folder and track it, unless it is there already; whether it was not."""
+    from flows.placing import Arrival
+
     source = root / source.expanduser()
     if not source.exists():
         raise EnvironmentFault(f"{source}: there is no such file now, to be copied to {place}.")

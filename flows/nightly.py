@@ -22,9 +22,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.notify import tell
-from flows.record import Recorded, difference, push_branch, push_cache, record
+from flows.record import SHORT, Recorded, difference, push_branch, push_cache, record
 from flows.schedule import training_run
 from pipeline.errors import FettleError, as_fault
+from pipeline.nightly_params import FetchParams
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.prefect_door import failed
 from pipeline.run_params import RunParams
@@ -55,6 +56,8 @@ def nightly_run() -> State[Any]:
     from flows.turns import alone, missed
     from pipeline.project import open_project
 
+    # A server or a worker starts this in a process of its own, which shows warnings alone.
+    log.setLevel(logging.INFO)
     try:
         project = open_project()
         project.require_rendered()
@@ -106,12 +109,12 @@ def _night(root: Path) -> State[Any]:
     What failed in one night is made up for in the next: a step that the result has been through is
     not repeated, one that it has not been through is.
     """
-    from flows.fetch import fetch
     from pipeline.project import open_project
 
     began = datetime.now(UTC)
     run = open_project().params().run
-    _step("fetch", "Bring the data below data/ up to date", lambda: fetch(root, run.nightly.fetch))
+    bring = partial(_fetch, root, run.nightly.fetch)
+    _step("fetch", "Bring the data below data/ up to date", bring)
     trained = training_run(return_state=True)
     if not trained.is_completed():
         return State(type=trained.type, name=trained.name, message=trained.message)
@@ -126,13 +129,11 @@ def _night(root: Path) -> State[Any]:
         said.append(_step("commit", "Commit the result on a branch of its own", keep))
         replace(progress, recorded=True).write(root)
     if not said:
-        log.info("Nothing had to run")
         return Completed(name="Cached", message="Nothing had to run")
     return Completed(message=". ".join(said))
 
 
 def _skipped(why: str) -> State[Any]:
-    log.info("skipped: %s", why)
     return Completed(name="Skipped", message=why)
 
 
@@ -163,19 +164,26 @@ def _step(name: str, description: str, body: Callable[[], T]) -> T:
     return done[0]
 
 
+def _fetch(root: Path, wanted: FetchParams) -> str:
+    from flows.fetch import fetch
+
+    return "; ".join(fetch(root, wanted)) or "Nothing new"
+
+
 def _challenge(root: Path) -> Callable[[], str] | None:
-    """What holds the chosen model against the champion and says how that ended; None where the
-    section `champion` of params.yaml is missing or off."""
-    section = read_raw(root / PARAMS).get("champion")
-    if not isinstance(section, dict) or section.get("enabled") is False:
+    """What holds the chosen model against the champion and says how that ended; None where there is
+    nothing to hold them against each other on (`split.promotion` of params.yaml)."""
+    values = read_raw(root / PARAMS)
+    if "champion" not in values or not values["split"].get("promotion"):
         return None
     if find_spec("flows.champion") is None:
         return None
 
     def challenge() -> str:
-        decision = str(import_module("flows.champion").challenge(root))
-        log.info("champion: %s", decision)
-        return f"Champion: {decision}"
+        decision = import_module("flows.champion").challenge(root)
+        for line in (decision.line(), *decision.notes):
+            log.info("champion: %s", line)
+        return f"Champion: {decision.line()}"
 
     return challenge
 
@@ -184,8 +192,8 @@ def _keep(root: Path, run: RunParams, began: datetime, said: str) -> str:
     """Commit and push; returns what was done, in words."""
     date, time = began.strftime("%Y-%m-%d"), began.strftime("%H%M")
     night = record(root, run.nightly.branch, date, time, f"Night of {date}\n\n{said}")
-    words = [f"Committed {night.branch} ({night.commit[:9]})"]
-    log.info("the result is on branch %s, commit %s", night.branch, night.commit[:9])
+    words = [f"Committed {night.branch} ({night.commit[:SHORT]})"]
+    log.info("the result is on branch %s, commit %s", night.branch, night.commit[:SHORT])
     if night.edited:
         log.info("committed there as edited, not as in HEAD: %s", ", ".join(night.edited))
     _publish(root, night)
@@ -205,11 +213,11 @@ def _publish(root: Path, night: Recorded) -> None:
     if table is None or night.before is None:
         log.info("there is no night before to compare the metrics with")
         return
-    title = f"Metrics since the night before ({night.before[:9]} to {night.commit[:9]})"
+    title = f"Metrics since the night before ({night.before[:SHORT]} to {night.commit[:SHORT]})"
     log.info("%s", title)
     for line in table.splitlines():
         log.info("%s", line)
-    command = f"dvc metrics diff {night.before[:9]} {night.branch}"
+    command = f"dvc metrics diff {night.before[:SHORT]} {night.branch}"
     create_markdown_artifact(
         key="night",
         markdown=f"# {title}\n\n{table}\n\n`{command}`",

@@ -18,8 +18,18 @@ from pipeline.nightly_params import branch_name
 from pipeline.render import DVC_YAML
 from pipeline.yaml_file import read_yaml
 
-ALWAYS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/schema.yaml", "*.dvc", "data/.gitignore")
+ALWAYS = (
+    "dvc.lock",
+    "dvc.yaml",
+    "params.yaml",
+    "data/schema.yaml",
+    "*.dvc",
+    "data/*.gitignore",
+    "artifacts/champion.jsonl",
+)
 """Committed where they are there, besides what stages depend on."""
+SHORT = 9
+"""Characters by which a commit is named."""
 NOWHERE = "0" * 40
 """What git calls a branch that is not there yet."""
 
@@ -100,8 +110,12 @@ def difference(root: Path, recorded: Recorded) -> str | None:
     where there was no night before."""
     if recorded.before is None:
         return None
-    table = dvc(root, "metrics", "diff", recorded.before, recorded.commit, "--md").strip()
-    return table or "No metric changed."
+    names = (recorded.before[:SHORT], recorded.commit[:SHORT])
+    table = dvc(root, "metrics", "diff", *names, "--md").strip()
+    # A table's head and rule stand even where there is nothing below them.
+    for name in (recorded.before, recorded.commit):
+        table = table.replace(name, name[:SHORT])
+    return table if len(table.splitlines()) > 2 else "No metric changed."
 
 
 def push_cache(root: Path, remote: str | None) -> str | None:

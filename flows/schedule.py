@@ -1,6 +1,7 @@
 """The DAG as a Prefect flow: what `fettle run` runs once, and every night is part of another
 (flows/nightly.py)."""
 
+import logging
 from typing import Any
 
 from prefect import flow
@@ -25,6 +26,8 @@ def training_run() -> State[Any]:
     """
     from prefect.states import Completed
 
+    # A server or a worker starts this in a process of its own, which shows warnings alone.
+    logging.getLogger("fettle").setLevel(logging.INFO)
     from flows.publish import publish
     from flows.training import training
     from flows.turns import at_work

@@ -3,7 +3,10 @@
 `deployed` gives prefect.yaml the same schedule, for a team's server.
 """
 
+import asyncio
+import contextlib
 import os
+import signal
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -16,6 +19,8 @@ from pipeline.server_access import is_local, masked
 if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
+AT_ONCE = 2
+"""Processes of nights: one at work, one that waits for its end or finds that it is not its turn."""
 FIRST = datetime(2020, 1, 1)
 """From which intervals are counted, in the schedule's time zone: so that a night's time does not
 follow from when the serving began."""
@@ -36,25 +41,40 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     # The nights' processes are started without the launcher's -B, and need what it is for.
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
-        from prefect.deployments.runner import EntrypointType
-
-        from flows.nightly import nightly_run
-
         schedule = planned(params.run.schedule)
         print(f"Prefect UI: {masked(url.removesuffix('/api'))}", flush=True)
         if host is not None and not is_local(host):
             print(f"From elsewhere: port {url.removesuffix('/api').split(':')[-1]}", flush=True)
         print(f"Schedule: {params.run.schedule}. Ctrl-C ends it.", flush=True)
-        nightly_run.serve(
-            name="scheduled",
-            schedule=schedule,
-            pause_on_shutdown=True,
-            print_starting_message=False,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
+        _await_nights(schedule)
     finally:
         if started:
             server.stop(project.root)
+
+
+def _await_nights(schedule: "Schedule") -> None:
+    """Take flow runs as they are due, each in a process of its own, until a signal says to end."""
+    from prefect.runner import Runner
+    from prefect.types.entrypoint import EntrypointType
+
+    from flows.nightly import nightly_run
+
+    class Nights(Runner):
+        def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+            # Prefect's own (3.8.8) leaves what it has to clean up unawaited.
+            signal.raise_signal(signal.SIGINT)
+
+    # Not paused when this ends: nights that pass until it is back are missed, not called off.
+    nights = Nights(name="scheduled", pause_on_shutdown=False, limit=AT_ONCE)
+    nights.add_flow(
+        nightly_run,
+        name="scheduled",
+        schedule=schedule,
+        description=nightly_run.description,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(nights.start())
 
 
 def planned(when: ScheduleParams) -> "Schedule":
