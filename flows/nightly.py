@@ -15,11 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import flow, task
+from prefect import Flow, flow, get_client, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Cancelled, Completed, Crashed
 
 from flows.notify import tell
 from flows.record import SHORT, Recorded, difference, push_branch, push_cache, record
@@ -38,14 +39,27 @@ STATE = Path(".fettle/nightly.json")
 """Which steps the result that is in place has been through already."""
 
 
+def end_training(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Let the pipeline's flow run end with the night's; called by Prefect, which leaves it as
+    Running for ever where the process that ran both was killed (3.8.8)."""
+    parent = FlowRunFilterParentFlowRunId(any_=[flow_run.id])
+    with get_client(sync_client=True) as client:
+        for below in client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=parent)
+        ):
+            if below.state is not None and not below.state.is_final():
+                ended = Cancelled if state.is_cancelling() else Crashed
+                client.set_flow_run_state(below.id, ended(message=state.message), force=True)
+
+
 @flow(
     name="nightly",
     description="New data, then what has to run, then the champion's decision, then a commit on a "
     "branch of its own. Cached where nothing changed, Skipped where it was not its turn.",
     persist_result=False,
     on_failure=[tell],
-    on_crashed=[tell],
-    on_cancellation=[tell],
+    on_crashed=[tell, end_training],
+    on_cancellation=[tell, end_training],
 )
 def nightly_run() -> State[Any]:
     """Do a night's work in the checkout in the working directory.

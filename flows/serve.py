@@ -5,8 +5,7 @@
 
 import asyncio
 import contextlib
-import os
-import signal
+import multiprocessing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -38,8 +37,6 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     project.require_rendered()
     started = server.configured_url() is None and server.find(project.root) is None
     url = server.use(project.root, host, port)
-    # The nights' processes are started without the launcher's -B, and need what it is for.
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
         schedule = planned(params.run.schedule)
         print(f"Prefect UI: {masked(url.removesuffix('/api'))}", flush=True)
@@ -60,9 +57,17 @@ def _await_nights(schedule: "Schedule") -> None:
     from flows.nightly import nightly_run
 
     class Nights(Runner):
+        async def start(self, *args: Any, **kwargs: Any) -> None:
+            self._serving = asyncio.current_task()
+            await super().start(*args, **kwargs)
+
         def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
-            # Prefect's own (3.8.8) leaves what it has to clean up unawaited.
-            signal.raise_signal(signal.SIGINT)
+            # Prefect's own (3.8.8) leaves what it has to clean up unawaited. A Ctrl-C reaches the
+            # nights' processes too, this signal does not; finished stages are kept.
+            for night in multiprocessing.active_children():
+                night.terminate()
+            if self._serving is not None:
+                self._serving.get_loop().call_soon_threadsafe(self._serving.cancel)
 
     # Not paused when this ends: nights that pass until it is back are missed, not called off.
     nights = Nights(name="scheduled", pause_on_shutdown=False, limit=AT_ONCE)
@@ -73,7 +78,7 @@ def _await_nights(schedule: "Schedule") -> None:
         description=nightly_run.description,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(nights.start())
 
 
