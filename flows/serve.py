@@ -1,23 +1,28 @@
 """`fettle ui`: Prefect's server and UI, and the nights served on the schedule in params.yaml.
 
-`deployed` gives prefect.yaml the same schedule, for a team's server.
+`deployed` holds prefect.yaml, for a team's server, to the same schedule.
 """
 
 import asyncio
 import contextlib
+import json
 import multiprocessing
+import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from pipeline.errors import InputError
+from pipeline.errors import FettleError, InputError
 from pipeline.nightly_params import ScheduleParams
 from pipeline.project import open_project
 from pipeline.server_access import is_local, masked
+from pipeline.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
+DEPLOYMENTS = Path("prefect.yaml")
 AT_ONCE = 2
 """Processes of nights: one at work, one that waits for its end or finds that it is not its turn."""
 FIRST = datetime(2020, 1, 1)
@@ -92,21 +97,41 @@ def planned(when: ScheduleParams) -> "Schedule":
         raise InputError(f"params.yaml: run.schedule: {error}") from None
 
 
-def deployed() -> dict[str, Any]:
-    """For prefect.yaml, where it is a build step: what params.yaml and this checkout say.
+def deployed() -> dict[str, str]:
+    """For prefect.yaml, where it is a build step: `directory`, in which this checkout lies.
 
-    `schedules` as `prefect deploy` takes them, and `directory`, where this checkout lies.
+    Ends the process, with a message, where a schedule there is another than the one in params.yaml.
     """
+    try:
+        return {"directory": str(_checked_deployments())}
+    except FettleError as error:
+        # Prefect would show how it came to call this, and not why it ended.
+        print(f"fettle: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def _checked_deployments() -> Path:
     project = open_project()
     when = project.params().run.schedule
     planned(when)
+    wanted = _written(when)
+    for deployment in read_yaml(project.root / DEPLOYMENTS)["deployments"]:
+        found = deployment.get("schedules")
+        if found not in ([], [wanted]):
+            raise InputError(
+                f"{DEPLOYMENTS}: {deployment['name']}: schedules: {json.dumps(found, default=str)} "
+                f"was given; params.yaml has run.schedule, which is there: {json.dumps([wanted])}"
+            )
+    return project.root
+
+
+def _written(when: ScheduleParams) -> dict[str, Any]:
+    """The schedule as prefect.yaml has it."""
     fields = _fields(when)
-    if "anchor_date" in fields:
-        fields |= {
-            "anchor_date": fields["anchor_date"].isoformat(),
-            "interval": fields["interval"].total_seconds(),
-        }
-    return {"schedules": [fields], "directory": str(project.root)}
+    if when.interval is not None:
+        first = FIRST.replace(tzinfo=ZoneInfo(when.timezone))
+        fields |= {"interval": 60 * when.interval, "anchor_date": first.isoformat()}
+    return fields
 
 
 def _fields(when: ScheduleParams) -> dict[str, Any]:
