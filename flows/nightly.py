@@ -20,6 +20,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Crashed
 
 from flows.notify import tell
@@ -76,7 +77,8 @@ def nightly_run() -> State[Any]:
         project = open_project()
         project.require_rendered()
         settings = project.params().run.nightly
-        if why := missed(settings):
+        context = FlowRunContext.get()
+        if why := missed(settings, context.flow_run if context else None):
             return _skipped(why)
         with alone(project.root, settings.overlap) as why:
             return _skipped(why) if why else _night(project.root)

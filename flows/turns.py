@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from pipeline.nightly_params import NightlyParams
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 log = logging.getLogger("fettle")
 
@@ -69,16 +72,12 @@ def _taken(lock: IO[str]) -> bool:
     return True
 
 
-def missed(settings: NightlyParams) -> str | None:
-    """Why the current flow run is not to be made up for, or None: it is in time, or is to be.
+def missed(settings: NightlyParams, run: "FlowRun | None") -> str | None:
+    """Why a flow run is not to be made up for, or None: it is in time, or is to be.
 
     All runs whose time passed while nobody took them are waiting when somebody does. Only what the
     schedule made is asked: whoever starts a run by hand wants it now.
     """
-    from prefect.context import FlowRunContext
-
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
     if run is None or not run.auto_scheduled or run.expected_start_time is None:
         return None
     due, now = run.expected_start_time, datetime.now(UTC)

@@ -4,17 +4,19 @@ import contextlib
 import http.server
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flows import fetch, record, turns
+from flows import fetch, nightly, record, turns
 from pipeline.closure import closure
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.nightly_params import FetchParams, NightlyParams
@@ -91,28 +93,10 @@ def with_data(toy: Checkout, source: Path) -> None:
     toy.git("commit", "--quiet", "--message=data")
 
 
-CHAMPION = '''
-from types import SimpleNamespace
-
-
-def challenge(root):
-    """Decide as the tests want it."""
-    (root / "artifacts/champion.jsonl").write_text("{}")
-    return SimpleNamespace(line=lambda: "champion-0002 takes over", notes=("of newer rows",))
-'''
-
-
 def test_two_nights_and_the_first_had_again(toy: Checkout, tmp_path: Path) -> None:
     source, remote, team = tmp_path / "rows.txt", tmp_path / "remote", tmp_path / "team.git"
     source.write_text("one row\ntwo rows\n")
     with_data(toy, source)
-    (toy.root / "flows/champion.py").write_text(CHAMPION)
-    toy.replace(".gitignore", "/artifacts/", "/artifacts/*\n!/artifacts/champion.jsonl")
-    toy.replace("params.yaml", "word: halves", "word: halves\n  promotion: 0.1")
-    toy.replace("tasks/split.py", "word: str", "word: str\n    promotion: float")
-    toy.replace("params.yaml", "aim:", "champion: {rule: better}\naim:")
-    toy.git("add", "--all")
-    toy.git("commit", "--quiet", "--message=champion")
     set_run(toy, ("commit: false", "commit: true"), ("push: null", "push: team"))
     toy.dvc("remote", "add", "--quiet", "--default", "store", str(remote))
     toy.git("remote", "add", "team", str(team))
@@ -127,7 +111,6 @@ def test_two_nights_and_the_first_had_again(toy: Checkout, tmp_path: Path) -> No
     toy.git("init", "--quiet", "--bare", str(team))
     first = toy.fettle("nightly")
     assert "ingest: cached" in first
-    assert "takes over" not in first
     assert "branch pushed to team" in first
     assert "Nothing had to run" in toy.fettle("nightly")
     one = night(toy)
@@ -136,14 +119,11 @@ def test_two_nights_and_the_first_had_again(toy: Checkout, tmp_path: Path) -> No
     source.write_text("one row\ntwo rows\nthree rows\n")
     second = toy.fettle("nightly")
     assert "data/rows.txt: copied from" in second
-    assert "champion: of newer rows" in second
-    assert "Champion: champion-0002 takes over" in second
     assert "| artifacts/evaluate/metrics.json | n " in second
     two = night(toy)
     assert toy.git("rev-parse", f"{two}~1").strip() == one
     files = toy.git("show", "--name-only", "--format=", two).split()
     assert files == ["data/rows.txt.dvc", "dvc.lock"]
-    assert "artifacts/champion.jsonl" in toy.git("ls-tree", "-r", "--name-only", two)
 
     assert toy.git("rev-parse", "HEAD") == head
     assert toy.git("symbolic-ref", "--short", "HEAD").strip() == "main"
@@ -165,6 +145,36 @@ def test_two_nights_and_the_first_had_again(toy: Checkout, tmp_path: Path) -> No
 def night(toy: Checkout) -> str:
     [line] = toy.git("for-each-ref", "--format=%(objectname)", "refs/heads/nightly").split()
     return line
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        ("champion: {rule: better}\nsplit: {promotion: 0.1}\n", True),
+        ("champion: {rule: better}\nsplit: {promotion: 0}\n", False),
+        ("split: {promotion: 0.1}\n", False),
+        ("champion: {rule: better}\nsplit: {}\n", False),
+    ],
+)
+def test_the_champion_is_challenged_where_there_are_rows_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: str, asked: bool
+) -> None:
+    (tmp_path / "params.yaml").write_text(values)
+    module: Any = ModuleType("flows.champion")
+    module.__spec__ = ModuleSpec("flows.champion", None)
+    roots = []
+
+    def decide(root: Path) -> Any:
+        roots.append(root)
+        return SimpleNamespace(line=lambda: "champion-0002 takes over", notes=("newer rows",))
+
+    module.challenge = decide
+    monkeypatch.setitem(sys.modules, "flows.champion", module)
+    challenge = nightly._challenge(tmp_path)
+    assert (challenge is not None) == asked
+    if challenge is not None:
+        assert challenge() == "Champion: champion-0002 takes over"
+        assert roots == [tmp_path]
 
 
 def test_a_failure_is_told_and_a_message_that_cannot_be_sent_changes_nothing(
@@ -271,7 +281,9 @@ def test_new_data_are_fetched_as_declared(
     assert (toy.root / "data/rows.csv").read_text() == "1 2"
     assert (toy.root / "data/parts/b.csv").read_text() == "b"
     (toy.root / "data/rows.csv").unlink()
-    assert fetch.fetch(toy.root, wanted) == ["data/rows.csv.dvc: pulled"]
+    pulled = wanted.model_copy(update={"update": ()})
+    assert fetch.fetch(toy.root, pulled) == ["data/rows.csv.dvc: pulled"]
+    assert (toy.root / "data/rows.csv").read_text() == "1 2"
     shutil.rmtree(folder)
     with pytest.raises(EnvironmentFault, match="there is no such file now"):
         fetch.fetch(toy.root, wanted)
@@ -342,7 +354,9 @@ def test_of_missed_nights_the_last_is_made_up_for(
             flow = client.create_flow_from_name("missed")
             deployment = client.create_deployment(flow, "nights")
             runs = [
-                client.create_flow_run_from_deployment(deployment, state=Scheduled(time))
+                client.create_flow_run_from_deployment(
+                    deployment, state=Scheduled(scheduled_time=time)
+                )
                 for time in times
             ]
 
