@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -319,17 +320,18 @@ def test_a_night_that_meets_a_run_is_skipped_or_waits(tmp_path: Path) -> None:
         assert stack.enter_context(turns.alone(tmp_path, "skip")) is None
         # A night at work lets its own training be at work.
         stack.enter_context(turns.at_work(tmp_path))
-        threads = [threading.Thread(target=wait) for _ in range(2)]
+        threads = [threading.Thread(target=wait, daemon=True) for _ in range(2)]
         for thread in threads:
             thread.start()
         begun.wait()
+        deadline = time.monotonic() + 60
         while not order:
-            threads[0].join(0.05)
-            threads[1].join(0.05)
+            assert time.monotonic() < deadline, "neither was sent away"
+            time.sleep(0.02)
         assert "one waits for its end already" in order[0]
         order.append("end")
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert order[1:] == ["end", "turn"]
 
 
