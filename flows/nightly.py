@@ -24,10 +24,18 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Crashed
 
 from flows.notify import tell
-from flows.record import SHORT, Recorded, difference, push_branch, push_cache, record
+from flows.record import (
+    SHORT,
+    Recorded,
+    difference,
+    push_branch,
+    push_cache,
+    record,
+    require_branch,
+)
 from flows.schedule import training_run
 from pipeline.errors import FettleError, as_fault
-from pipeline.nightly_params import FetchParams
+from pipeline.nightly_params import FetchParams, branch_name
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.prefect_door import failed
 from pipeline.run_params import RunParams
@@ -129,6 +137,9 @@ def _night(root: Path) -> State[Any]:
 
     began = datetime.now(UTC)
     run = open_project().params().run
+    if run.nightly.commit:
+        date, time = _written(began)
+        require_branch(root, branch_name(run.nightly.branch, date, time))
     bring = partial(_fetch, root, run.nightly.fetch)
     _step("fetch", "Bring the data below data/ up to date", bring)
     trained = training_run(return_state=True)
@@ -206,7 +217,7 @@ def _challenge(root: Path) -> Callable[[], str] | None:
 
 def _keep(root: Path, run: RunParams, began: datetime, said: str) -> str:
     """Commit and push; returns what was done, in words."""
-    date, time = began.strftime("%Y-%m-%d"), began.strftime("%H%M")
+    date, time = _written(began)
     night = record(root, run.nightly.branch, date, time, f"Night of {date}\n\n{said}")
     words = [f"Committed {night.branch} ({night.commit[:SHORT]})"]
     log.info("the result is on branch %s, commit %s", night.branch, night.commit[:SHORT])
@@ -221,6 +232,11 @@ def _keep(root: Path, run: RunParams, began: datetime, said: str) -> str:
         push_branch(root, run.nightly.push, night.branch)
         words.append(f"branch pushed to {run.nightly.push}")
     return ", ".join(words)
+
+
+def _written(began: datetime) -> tuple[str, str]:
+    """Date and time as the names of branches have them."""
+    return began.strftime("%Y-%m-%d"), began.strftime("%H%M")
 
 
 def _publish(root: Path, night: Recorded) -> None:

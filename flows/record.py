@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from flows.commands import dvc, git, try_dvc, try_git
 from pipeline.errors import InputError
@@ -46,19 +46,32 @@ class Recorded:
     """Values and code that are not as in the commit that is checked out."""
 
 
-def record(root: Path, template: str, date: str, time: str, message: str) -> Recorded:
-    """Commit the result that is in place; a night whose files are as before makes no commit.
-
-    Raises InputError where the project is in no git repository, EnvironmentFault where git fails.
-    """
+def require_branch(root: Path, branch: str) -> None:
+    """Raise InputError where the night's result could not be committed on `branch`: said before
+    anything is trained for it."""
     if try_git(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         raise InputError(
             "params.yaml: run.nightly.commit: true was given, and the project is in no git "
             "repository that has a commit. Make one: git init && git add --all && git commit"
         )
+    for parent in PurePosixPath(branch).parents:
+        if _commit(root, f"refs/heads/{parent}"):
+            raise InputError(
+                f"params.yaml: run.nightly.branch: {branch} cannot be made beside the branch "
+                f"{parent}: git keeps the one as a folder. Give it another name, or rename that "
+                f"branch: git branch -m {parent} OTHER"
+            )
+
+
+def record(root: Path, template: str, date: str, time: str, message: str) -> Recorded:
+    """Commit the result that is in place; a night whose files are as before makes no commit.
+
+    Raises InputError as `require_branch`, EnvironmentFault where git fails.
+    """
+    branch = branch_name(template, date, time)
+    require_branch(root, branch)
     head = _commit(root, "HEAD")
     assert head is not None
-    branch = branch_name(template, date, time)
     if git(root, "for-each-ref", "--format=%(worktreepath)", f"refs/heads/{branch}").strip():
         # A branch that is checked out must not move below whoever works on it.
         branch = f"{branch}-{time}"

@@ -249,6 +249,14 @@ def test_without_git_a_commit_is_refused_in_words(tmp_path: Path) -> None:
         record.record(tmp_path, "n/{date}", "2026-11-27", "0300", "one")
 
 
+def test_a_branch_that_git_cannot_make_is_said_before_anything_runs(toy: Checkout) -> None:
+    toy.git("branch", "nightly")
+    set_run(toy, ("commit: false", "commit: true"))
+    said = toy.fettle("nightly", expect=3)
+    assert "cannot be made beside the branch nightly" in said
+    assert not (toy.root / "dvc.lock").exists()
+
+
 def test_new_data_are_fetched_as_declared(
     toy: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
