@@ -40,8 +40,8 @@ bench: $(STAMP) ## speed and memory, as ratios within one run
 faults: $(STAMP) ## kill, fill and corrupt, then see the next run end with the same bytes
 	$(BIN)/python -B -m pytest -m faults --override-ini addopts= -x
 
-ui: $(STAMP) ## Prefect's UI on 127.0.0.1, and the flow served on its schedule
-	./fettle ui
+ui: $(STAMP) ## Prefect's UI on 127.0.0.1 or HOST=…, and the nights served on their schedule
+	./fettle ui $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 lock: ## compile requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock

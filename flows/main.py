@@ -8,6 +8,7 @@ stands in the way; 130 interrupted.
 import argparse
 import logging
 import os
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,12 +100,29 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--check", action="store_true", help="only compare; exit 3 if they differ")
     server = command("server", _server, "the project's own Prefect server")
     server.add_argument("action", choices=["start", "stop", "status"])
+    _place_options(server)
     track = command("track", _track, "hand on what trackers were not told while a run lasted")
     track.add_argument(
         "run", metavar="RUN", nargs="?", help="as its lines name it (default: all that are left)"
     )
-    command("ui", _ui, "Prefect's UI, and the flow served on its schedule, until Ctrl-C")
+    command("nightly", _nightly, "do once, now, what is done every night on the schedule")
+    _place_options(
+        command("ui", _ui, "Prefect's UI, and the flow served on its schedule, until Ctrl-C")
+    )
+    command("engine", _engine, "run the flow run that a Prefect worker hands on")
     return parser
+
+
+def _place_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        help="that the server listens on (default: 127.0.0.1); another needs a password, see "
+        "docs/nightly.md",
+    )
+    parser.add_argument(
+        "--port", type=_whole(65_535), metavar="N", help="of the server (default: a free one)"
+    )
 
 
 def _init_options(init: argparse.ArgumentParser) -> None:
@@ -390,7 +408,7 @@ def _server(options: argparse.Namespace) -> int:
 
     root = Path.cwd()
     if options.action == "start":
-        print(f"Prefect server: {server.start(root).ui_url}")
+        print(f"Prefect server: {server.start(root, *_place(options)).ui_url}")
     elif options.action == "stop":
         print("Stopped." if server.stop(root) else "It was not running.")
     else:
@@ -403,10 +421,36 @@ def _server(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _place(options: argparse.Namespace) -> tuple[str | None, int | None]:
+    from pipeline.server_access import read_host
+
+    return None if options.host is None else read_host(options.host), options.port
+
+
 def _ui(options: argparse.Namespace) -> None:
     from flows.serve import serve
 
-    serve()
+    serve(*_place(options))
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from flows.run import nightly
+    from pipeline.project import open_project
+
+    project = open_project()
+    _params(project)
+    project.require_rendered()
+    return nightly(project)
+
+
+def _engine(options: argparse.Namespace) -> None:
+    # Through the launcher, a worker's runs get the same arithmetic as everyone else's.
+    from pipeline.server import QUIET
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    sys.argv = [sys.argv[0]]
+    runpy.run_module("prefect.engine", run_name="__main__")
 
 
 if __name__ == "__main__":

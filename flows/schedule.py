@@ -1,9 +1,13 @@
-"""The DAG as a Prefect flow: what `fettle run` runs once and `fettle ui` serves on a schedule."""
+"""The DAG as a Prefect flow: what `fettle run` runs once, and every night is part of another
+(flows/nightly.py)."""
 
+import logging
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+
+from flows.notify import tell
 
 
 @flow(
@@ -11,6 +15,9 @@ from prefect.client.schemas.objects import State
     description="From raw data to the sealed test: one task run a stage, Cached where DVC knows "
     "the result.",
     persist_result=False,
+    on_failure=[tell],
+    on_crashed=[tell],
+    on_cancellation=[tell],
 )
 def training_run() -> State[Any]:
     """Run the pipeline of the checkout in the working directory.
@@ -19,8 +26,11 @@ def training_run() -> State[Any]:
     """
     from prefect.states import Completed
 
+    # A server or a worker starts this in a process of its own, which shows warnings alone.
+    logging.getLogger("fettle").setLevel(logging.INFO)
     from flows.publish import publish
     from flows.training import training
+    from flows.turns import at_work
     from flows.worth import read_worth
     from pipeline.declaration import through
     from pipeline.errors import FettleError, as_fault
@@ -35,7 +45,7 @@ def training_run() -> State[Any]:
         project.require_rendered()
         params = project.params()
         memory = Memory(project.root)
-        with kept(project.root, params, "run") as keeper:
+        with at_work(project.root), kept(project.root, params, "run") as keeper:
             with (
                 PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
                 through(door),

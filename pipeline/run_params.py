@@ -1,7 +1,10 @@
 """The section `run` of params.yaml: how the pipeline runs, not what it makes."""
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from pipeline.nightly_params import NightlyParams, ScheduleParams, require_no_address
 from pipeline.params import Section
 
 
@@ -23,7 +26,17 @@ class RunParams(Section):
 
     workers: int = Field(ge=1, le=256)
     """Processes that train trials and seeds side by side."""
-    schedule: str
-    """Cron expression, UTC, on which `make ui` runs the pipeline."""
+    schedule: ScheduleParams
+    """When the pipeline runs by itself, while `make ui` or a worker waits for it."""
+    nightly: NightlyParams
+    """What such a run does."""
+    notify: str | None
+    """Who is told when a run comes to nothing: the environment variable that holds a webhook's
+    address, or a Prefect block as TYPE/NAME; null: nobody."""
     tracking: TrackingParams
     """Read by the doors alone: no figure of a stage follows from who is told of it."""
+
+    @model_validator(mode="after")
+    def _tell_no_address(self) -> Self:
+        require_no_address(self.notify)
+        return self

@@ -1,5 +1,8 @@
 """The project's own Prefect server: one a checkout, on a free port of 127.0.0.1, reused by runs.
 
+Elsewhere than on 127.0.0.1 it is started only where that is said, and then only guarded
+(pipeline/server_access.py).
+
 Its state lies in .fettle/, so two clones do not meet: server.json says which process it is,
 prefect/ is its home with the database, server.log what it printed. A server that the user has
 configured is used instead and never started or stopped from here.
@@ -21,8 +24,18 @@ from pathlib import Path
 
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault
+from pipeline.server_access import (
+    CLIENT_STRING,
+    HOST,
+    SERVER_STRING,
+    answer_own_server,
+    is_local,
+    masked,
+    reached_at,
+    require_admitted,
+    require_guarded,
+)
 
-HOST = "127.0.0.1"
 ROOM_MIB = 10
 """Free disk in MiB below which a new server has no room for its data base."""
 START_SECONDS = 120
@@ -54,16 +67,18 @@ class Server:
     """When the process started, in seconds since the epoch: a pid alone may be another's by now."""
     port: int
     root: str
+    host: str = HOST
+    """The address that it listens on."""
 
     @property
     def api_url(self) -> str:
         """What PREFECT_API_URL must hold."""
-        return f"http://{HOST}:{self.port}/api"
+        return f"{self.ui_url}/api"
 
     @property
     def ui_url(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{HOST}:{self.port}"
+        """Where a browser on this machine finds it."""
+        return f"http://{reached_at(self.host)}:{self.port}"
 
 
 def configured_url() -> str | None:
@@ -93,15 +108,23 @@ def find(root: Path) -> Server | None:
     return server if abs(started - server.started) < 1.0 else None
 
 
-def start(root: Path) -> Server:
+def start(root: Path, host: str | None = None, port: int | None = None) -> Server:
     """The running server, started if there is none; returns once it answers.
 
-    Raises EnvironmentFault where it does not come up, naming its log.
+    It listens on `host` (default: 127.0.0.1) and `port` (default: a free one). Raises
+    EnvironmentFault where it does not come up, naming its log, where it runs elsewhere already, or
+    where others could reach it unasked.
     """
+    require_guarded(host or HOST)
     with _alone(root):
         server = find(root)
         if server is None:
-            server = _launch(root)
+            server = _launch(root, host or HOST, port or 0)
+        elif host not in (None, server.host) or port not in (None, server.port):
+            raise EnvironmentFault(
+                f"The project's Prefect server runs at {server.host}:{server.port} already.\n"
+                "Stop it first: ./fettle server stop"
+            )
         _await_answer(server, root)
         return server
 
@@ -135,29 +158,40 @@ def answers(url: str) -> bool:
         return False
 
 
-def use(root: Path) -> str:
+def use(root: Path, host: str | None = None, port: int | None = None) -> str:
     """Point this process and its children at a server; return the address of its API.
 
-    The user's, where one is configured, else this checkout's own, started if need be. Raises
-    EnvironmentFault where the configured one does not answer.
+    The user's, where one is configured, else this checkout's own, started if need be (as by
+    `start`). Raises EnvironmentFault where it does not answer, or does not let us in.
     """
     for name, value in (QUIET | ONE_VOICE).items():
         os.environ.setdefault(name, value)
     url = configured_url()
     if url is None:
-        url = start(root).api_url
+        url = start(root, host, port).api_url
+        answer_own_server()
         os.environ["PREFECT_API_URL"] = url
         os.environ["PREFECT_HOME"] = str(_home(root))
         from prefect.context import refresh_global_settings_context
 
         # Prefect read the environment when the configured address was asked for.
         refresh_global_settings_context()
+    elif host is not None or port is not None:
+        raise EnvironmentFault(
+            f"--host and --port are of a server of the project's own, and {masked(url)} is "
+            "configured (PREFECT_API_URL)."
+        )
     elif not answers(url):
         raise EnvironmentFault(
-            f"The configured Prefect server {url} does not answer.\n"
+            f"The configured Prefect server {masked(url)} does not answer.\n"
             "Start it, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL) "
             "to let fettle run its own."
         )
+    from prefect.settings import Settings
+
+    ours = Settings().api
+    if ours.key is None:
+        require_admitted(url, ours.auth_string.get_secret_value() if ours.auth_string else None)
     return url
 
 
@@ -179,21 +213,43 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _launch(root: Path) -> Server:
+def _free_port(host: str, port: int) -> int:
+    """`port`, or any free one for 0; raises EnvironmentFault where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            # As the server does: a port that a stopped one has just left is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise EnvironmentFault(
+            f"No server can listen on {host}, port {port or 'any'}: {error.strerror}.\n"
+            "Give an address of this machine (--host) and a port that is free (--port)."
+        ) from None
+
+
+def _launch(root: Path, host: str, wanted_port: int) -> Server:
     import psutil
 
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = _free_port(host, wanted_port)
+    url = f"http://{reached_at(host)}:{port}"
     home = _home(root)
     home.mkdir(parents=True, exist_ok=True)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ONE_VOICE},
         **QUIET,
         "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_API_URL": f"{url}/api",
+        # A browser elsewhere asks the address that it has the page from.
+        "PREFECT_UI_API_URL": f"{url}/api" if is_local(host) else "/api",
+        # Pages from elsewhere, open in the same browser, may not ask the server anything.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{url},http://localhost:{port}",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
     }
+    if string := environment.get(SERVER_STRING):
+        # Its own services are clients of it.
+        environment[CLIENT_STRING] = string
     command = [
         sys.executable,
         "-m",
@@ -201,7 +257,7 @@ def _launch(root: Path) -> Server:
         "server",
         "start",
         "--host",
-        HOST,
+        host,
         "--port",
         f"{port}",
     ]
@@ -221,7 +277,7 @@ def _launch(root: Path) -> Server:
         )
     finally:
         os.close(log)
-    server = Server(pid, psutil.Process(pid).create_time(), port, str(root))
+    server = Server(pid, psutil.Process(pid).create_time(), port, str(root), host)
     with replacing(_state(root)) as temporary:
         temporary.write_text(json.dumps(asdict(server)), encoding="utf-8")
     return server

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from models.budget import Budget
 from pipeline.errors import InputError
 from pipeline.params_file import load
+from tests.conftest import ROOT
 from tests.models import small
 
 LENGTHS = st.lists(st.integers(1, 10_000), min_size=1, max_size=60)
@@ -88,9 +89,9 @@ def test_mistakes_name_the_key_and_what_is_allowed(tmp_path, line, told):
     rest = [f"  {other}: null\n" for other in ("epochs", "minutes") if other != name]
     path = tmp_path / "params.yaml"
     path.write_text(
-        "run: {workers: 1, schedule: '0 3 * * *',\n"
-        "  tracking: {tensorboard: false, mlflow: false, dvclive: false}}\n"
-        f"budget:\n  {line}\n{''.join(rest)}"
+        # The toy project's section `run`, which is whole whatever keys it has.
+        (ROOT / "tests/toy/params.yaml").read_text().partition("aim:")[0]
+        + f"budget:\n  {line}\n{''.join(rest)}"
     )
 
     with pytest.raises(InputError) as error:
