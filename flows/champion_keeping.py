@@ -26,7 +26,8 @@ class Keeping:
         from dvc.repo import Repo
 
         # Its progress bars and hints would go between our own lines.
-        logging.getLogger("dvc").setLevel(logging.ERROR)
+        for name in ("dvc", "dvc_data"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         self.root = root
         self._repo: Any = Repo(str(root))
 
