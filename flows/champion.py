@@ -283,7 +283,7 @@ class _Court:
         params = self.settings.champion
         free = unknown_to_both(promotion, self._champion, self.run, self.keeping, params.rows)
         left_out = int((~free).sum())
-        said = answers(promotion, free, (self._champion, self.run.chosen), params.seed)
+        said = answers(promotion, free, (self._champion, self.run.chosen))
         for who, predictions, promoted in (
             ("challenger", said.challenger, False),
             ("champion", said.champion, True),

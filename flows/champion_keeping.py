@@ -42,10 +42,12 @@ class Keeping:
         """
         with self._unlocked():
             out = self._out()
-            states = set(out.status().values())
-            if not states:
+            if out.exists and not out.changed_checksum():
+                if out.changed_cache():
+                    # In its place, and nowhere else.
+                    self._repo.commit(str(self.root / TRACKED), force=True)
                 return
-            if "modified" in states:
+            if out.exists:
                 raise InputError(
                     f"{FOLDER} is not what {TRACKED} says: it was changed by hand, or git changed "
                     f"the latter.\nTo have it as it was: {_dvc('checkout --force')} {TRACKED}"
@@ -91,7 +93,7 @@ class Keeping:
                 *(one for one in evaluate.deps if one.def_path.startswith("artifacts/")),
             ]
             for one in looked_at:
-                if not one.hash_info or one.status():
+                if not one.hash_info or not one.exists or one.changed_checksum():
                     raise InputError(
                         f"{one.def_path} is not what dvc.lock says, so there is no telling which "
                         "model was made on which rows.\nRun first: ./fettle run"

@@ -80,7 +80,6 @@ def answers(
     promotion: Promotion,
     free: npt.NDArray[np.bool_],
     models: tuple[Champion, Chosen],
-    seed: int,
 ) -> Answers:
     """What champion and challenger say of the rows that are `free`, `(n,)`."""
     given = promotion.schema()
@@ -93,7 +92,7 @@ def answers(
     for chosen in models:
         schema = chosen.schema()
         shown = (shown_to(schema, block, given) for block in _free(promotion, free))
-        said.append(_ask(chosen.model, shown, seed))
+        said.append(_ask(chosen.model, shown))
     return Answers(
         np.concatenate(targets), np.concatenate(weights) if weights else None, said[0], said[1]
     )
@@ -108,10 +107,11 @@ def _free(promotion: Promotion, free: npt.NDArray[np.bool_]) -> Iterator[Example
             yield block.take(places)
 
 
-def _ask(model: Path, blocks: Iterator[Examples], seed: int) -> Predictions:
+def _ask(model: Path, blocks: Iterator[Examples]) -> Predictions:
     from models import determinism, training
 
-    determinism.start(seed)
+    # First of all that uses TensorFlow, like every process of the pipeline.
+    determinism.pin()
     from models import archive
 
     loaded = archive.load(model)

@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         "path", metavar="LOG", help="what predict --log wrote, or any table with the same columns"
     )
     drift.add_argument("--json", metavar="FILE", help="where to write the findings as well")
+    drift.add_argument(
+        "--last", type=_whole(10**9), metavar="N", help="only the last N rows (default: all)"
+    )
     _study_options(command("study", _study, "measure what a choice costs and gives on these data"))
     stage = command("stage", _stage, "run one stage's body; what dvc.yaml calls")
     stage.add_argument("name", metavar="NAME", help="the stage")
@@ -430,7 +433,7 @@ def _drift(options: argparse.Namespace) -> int:
     from flows.drift import drift
 
     out = _where_user_stands(options.json) if options.json else None
-    return drift(_where_user_stands(options.path), out)
+    return drift(_where_user_stands(options.path), out, options.last)
 
 
 def _study(options: argparse.Namespace) -> None:

@@ -172,7 +172,7 @@ def quantile_index(before: Array, after: Array) -> float:
 def ks_chance(before: Array, after: Array) -> float:
     """p-value of the two-sample test by Smirnov's limit: too large rather than too small for few
     rows, and where values come more than once."""
-    from scipy.special import kolmogorov
+    from scipy.special import kolmogorov  # type: ignore[import-untyped]
 
     n, m = len(before), len(after)
     distance = kolmogorov_smirnov(before.astype(np.float64), after.astype(np.float64))
@@ -236,6 +236,7 @@ def _moved(before: npt.NDArray[np.str_], after: npt.NDArray[np.str_]) -> str:
 
 
 def _present(values: Array, column: Column) -> Array:
+    held: Array = values != ""
     if column.type in ("numeric", "time"):
-        return values[~np.isnan(values.astype(np.float64))]
-    return values[values != ""]
+        held = ~np.isnan(values.astype(np.float64))
+    return values[held]

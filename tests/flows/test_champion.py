@@ -1,11 +1,13 @@
 """Champion and challenger over several nights, in a real git and DVC repository."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dvc.repo import Repo
 
 from dataset.examples import Development, Promotion
 from dataset.partition import content_keys
@@ -69,7 +71,9 @@ def test_the_first_is_champion_and_a_better_one_takes_its_place(nights: Nights) 
     assert [line.split("  ")[0] for line in said[-3:]] == [one.time for one in reversed(told)]
 
 
-def test_rows_added_later_move_no_old_one_so_nothing_is_left_out(nights: Nights) -> None:
+def test_rows_added_later_move_no_old_one_and_newer_data_are_taken_where_they_are_not_worse(
+    nights: Nights,
+) -> None:
     nights.run(weight=1.0)
     champion.challenge(nights.root)
     nights.run(weight=2.0, count=900)
@@ -78,16 +82,12 @@ def test_rows_added_later_move_no_old_one_so_nothing_is_left_out(nights: Nights)
     # The same answers by other probabilities: accuracy cannot tell them apart.
     assert decision.outcome == "kept"
     assert "not proven better" in decision.reason
-
-
-def test_newer_data_are_taken_where_they_are_not_worse(nights: Nights) -> None:
     nights.params("rule: better", "rule: not_worse")
-    nights.run(weight=1.0)
-    champion.challenge(nights.root)
-    nights.run(weight=2.0, count=900)
-    decision = champion.challenge(nights.root)
-    assert (decision.outcome, decision.champion) == ("promoted", 2)
-    assert decision.reason.startswith("not proven worse: accuracy")
+    # As in a fresh clone.
+    shutil.rmtree(nights.root / FOLDER)
+    again = champion.challenge(nights.root)
+    assert (again.outcome, again.champion) == ("promoted", 2)
+    assert again.reason.startswith("not proven worse: accuracy")
 
 
 def test_with_another_seed_rows_that_either_knows_are_left_out(nights: Nights) -> None:
@@ -128,6 +128,7 @@ def test_a_column_that_is_gone_is_missing_for_the_champion_and_its_rows_are_stil
     examples, _ = rows(600)
     nights.run(weight=-2.0)
     champion.challenge(nights.root)
+    name = Champion(nights.root / FOLDER).facts().development
     trained = Development(nights.root / "artifacts/split/development")
     seen = {
         float(x) for part in (trained.train(), trained.validation()) for x in part.features["x"]
@@ -136,6 +137,14 @@ def test_a_column_that_is_gone_is_missing_for_the_champion_and_its_rows_are_stil
     nights.run(weight=2.0, given=(bare, plain))
     block, _ = next(Promotion(nights.root / "artifacts/split/promotion").blocks())
     met = [float(x) in seen for x in block.features["x"]]
+    # Its rows are needed to tell which it knows.
+    rows_of = nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    away = rows_of.with_name("away")
+    rows_of.rename(away)
+    refused = champion.challenge(nights.root)
+    assert refused.outcome == "refused"
+    assert "they are not in DVC's cache any more" in refused.reason
+    away.rename(rows_of)
     decision = champion.challenge(nights.root)
     assert decision.outcome == "promoted"
     assert decision.left_out == sum(met) > 0
@@ -148,20 +157,6 @@ def test_a_column_that_is_gone_is_missing_for_the_champion_and_its_rows_are_stil
     assert again.outcome == "kept"
     assert again.notes == ("the challenger alone takes 'colour'",)
     assert used(nights) == 2
-
-
-def test_without_the_champions_rows_a_gone_column_is_no_comparison(nights: Nights) -> None:
-    examples, _ = rows(600)
-    nights.run(weight=-2.0)
-    champion.challenge(nights.root)
-    name = Champion(nights.root / FOLDER).facts().development
-    path = nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:]
-    path.unlink()
-    given = tabled.table(examples.targets.tolist(), {"x": examples.features["x"].tolist()})
-    nights.run(weight=2.0, given=given)
-    decision = champion.challenge(nights.root)
-    assert decision.outcome == "refused"
-    assert "they are not in DVC's cache any more" in decision.reason
 
 
 def test_a_new_class_is_said_and_counts_as_not_known(nights: Nights) -> None:
@@ -202,40 +197,48 @@ def test_an_earlier_one_is_put_back(nights: Nights) -> None:
 def test_what_is_not_in_the_cache_is_pulled_and_else_it_is_said_what_to_do(
     nights: Nights, tmp_path: Path
 ) -> None:
-    from dvc.repo import Repo
-
-    nights.run(weight=-2.0)
-    first = champion.challenge(nights.root)
-    nights.run(weight=2.0)
-    champion.challenge(nights.root)
-    assert first.tracked is not None
-    name = first.tracked.md5
-    path = nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:]
-    kept = path.read_bytes()
-    before = (nights.root / TRACKED).read_text()
-    path.unlink()
-    with pytest.raises(EnvironmentFault, match=r"champion-0001 is not in DVC's cache.*\n.*push"):
-        champion.roll_back(nights.root, 1)
-    assert (nights.root / TRACKED).read_text() == before
-    assert used(nights) == 2
-    # A remote that has it.
-    path.write_bytes(kept)
     with (nights.root / ".dvc/config").open("a") as config:
         config.write(
             f"[core]\n    remote = far\n['remote \"far\"']\n    url = {tmp_path / 'far'}\n"
         )
+    nights.run(weight=-2.0)
+    first = champion.challenge(nights.root)
     repo = Repo(str(nights.root))
-    (nights.root / TRACKED).write_text(before.replace(_md5(before), name))
-    repo.push()
+    repo.push([str(TRACKED)])
     repo.close()
-    (nights.root / TRACKED).write_text(before)
-    path.unlink()
+    nights.run(weight=2.0)
+    champion.challenge(nights.root)
+    assert first.tracked is not None
+    _forget(nights, first.tracked.md5)
+    second = (nights.root / TRACKED).read_text()
     assert champion.roll_back(nights.root, 1).champion == 1
+    assert used(nights) == 1
+    # The other one was never pushed.
+    _forget(nights, _md5(second))
+    before = (nights.root / TRACKED).read_text()
+    with pytest.raises(EnvironmentFault, match=r"champion-0002 is not in DVC's cache.*\n.*push"):
+        champion.roll_back(nights.root, 2)
+    assert (nights.root / TRACKED).read_text() == before
     assert used(nights) == 1
 
 
+def test_a_champion_that_is_in_its_place_alone_is_put_into_the_cache_again(nights: Nights) -> None:
+    nights.run(weight=-2.0)
+    first = champion.challenge(nights.root)
+    assert first.tracked is not None
+    _forget(nights, first.tracked.md5)
+    nights.run(weight=2.0)
+    champion.challenge(nights.root)
+    assert champion.roll_back(nights.root, None).champion == 1
+
+
+def _forget(nights: Nights, name: str) -> None:
+    """Take a folder out of DVC's cache."""
+    (nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:]).unlink()
+
+
 def _md5(text: str) -> str:
-    return text.split("md5: ")[1].split(maxsplit=1)[0]
+    return text.split("md5: ", maxsplit=1)[1].split(maxsplit=1)[0]
 
 
 def test_git_is_left_alone_unless_it_is_asked_for(nights: Nights) -> None:
@@ -282,31 +285,18 @@ def test_what_is_not_as_the_run_left_it_is_refused(nights: Nights) -> None:
         champion.challenge(nights.root)
 
 
-def test_a_fresh_clone_fetches_its_champion(nights: Nights) -> None:
-    import shutil
-
-    nights.run(weight=-2.0)
-    champion.challenge(nights.root)
-    shutil.rmtree(nights.root / FOLDER)
-    nights.run(weight=2.0)
-    assert champion.challenge(nights.root).outcome == "promoted"
-
-
 def test_wrong_values_and_a_torn_log_are_told(nights: Nights) -> None:
-    nights.run(weight=1.0)
     nights.params("level: 0.95", "level: 95")
     with pytest.raises(InputError, match=r"champion\.level: 95"):
         champion.challenge(nights.root)
-    nights.params("level: 95", "level: 0.95")
-    champion.challenge(nights.root)
     log = nights.root / champion_decisions.LOG
-    log.write_text(log.read_text() + '{"time":')
-    with pytest.raises(InputError, match=r"champion\.jsonl, line 2"):
+    log.parent.mkdir()
+    log.write_text('{"time":')
+    with pytest.raises(InputError, match=r"champion\.jsonl, line 1"):
         list(champion.lines(nights.root))
 
 
 def test_two_do_not_decide_at_once(nights: Nights) -> None:
-    nights.run(weight=1.0)
     with champion._alone(nights.root), pytest.raises(EnvironmentFault, match="Another process"):
         champion.challenge(nights.root)
 
