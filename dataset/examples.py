@@ -462,6 +462,56 @@ class Holdout(Folder):
         return self.path / "examples.parquet"
 
 
+class PromotionWriter:
+    """Writes the examples of a promotion part."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def append(self, examples: Examples, units: npt.NDArray[np.uint64]) -> None:
+        """Write examples behind the others; `units` `(n,)` are equal for what belongs together."""
+        self._writer.append(examples, {UNIT: np.array([f"{unit:016x}" for unit in units.tolist()])})
+
+
+UNIT = "unit"
+"""Name of the column set aside that says which examples belong together."""
+
+
+class Promotion(Folder):
+    """What a champion and its challengers are compared on: no stage reads it.
+
+    Files: schema.json, and examples.parquet where a promotion part is wished. It is compared on by
+    `flows.champion`, outside of the pipeline.
+    """
+
+    def write_schema(self, schema: Schema) -> None:
+        """Write what one example looks like, whether or not there will be any."""
+        _write_schema(schema, self.make())
+
+    @contextmanager
+    def writing(self, schema: Schema) -> Iterator[PromotionWriter]:
+        """A writer for examples that come a block at a time."""
+        with writing(schema, self._file) as writer:
+            yield PromotionWriter(writer)
+
+    def schema(self) -> Schema:
+        """What one example looks like."""
+        return _read_schema(self.path)
+
+    def blocks(self) -> Iterator[tuple[Examples, npt.NDArray[np.uint64]]]:
+        """The examples, a block at a time, and for each what it belongs together with; nothing
+        where no promotion part is wished."""
+        if not self._file.is_file():
+            return
+        for examples, aside in read_blocks(self.schema(), self._file):
+            told = aside[UNIT].tolist()
+            yield examples, np.array([int(str(unit), 16) for unit in told], dtype=np.uint64)
+
+    @property
+    def _file(self) -> Path:
+        return self.path / "examples.parquet"
+
+
 def _write_schema(schema: Schema, folder: Path) -> None:
     Json(folder / "schema.json").write(schema.model_dump(mode="json"))
 

@@ -1,4 +1,4 @@
-"""Which part an example belongs to: train, validation or holdout.
+"""Which part an example belongs to: train, validation, holdout or promotion.
 
 By fractions, the part follows from a hash of the example's content (or of its group) and from
 thresholds that no other example moves: rows added later leave the old ones where they are, and
@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from dataset.examples import Examples
 
-Part = Literal["train", "validation", "holdout", "left out"]
-PARTS: tuple[Part, ...] = ("train", "validation", "holdout", "left out")
+Part = Literal["train", "validation", "holdout", "left out", "promotion"]
+PARTS: tuple[Part, ...] = ("train", "validation", "holdout", "left out", "promotion")
 """The parts by their code in the arrays below; what is left out is a gap in time."""
-TRAIN, VALIDATION, HOLDOUT, LEFT_OUT = range(4)
+TRAIN, VALIDATION, HOLDOUT, LEFT_OUT, PROMOTION = range(5)
 
 Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.int8]
@@ -77,15 +77,23 @@ def uniform(keys: Keys, seed: int) -> npt.NDArray[np.float64]:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def by_fractions(keys: Keys, validation: float, holdout: float, seed: int) -> Codes:
-    """`(n,)` codes of parts; each holds its fraction of the keys on average, not exactly."""
+def by_fractions(
+    keys: Keys, validation: float, holdout: float, seed: int, promotion: float = 0
+) -> Codes:
+    """`(n,)` codes of parts; each holds its fraction of the keys on average, not exactly.
+
+    The promotion part is cut from the far end: whoever begins to want one takes it from the
+    training rows, and validation and holdout stay what they were.
+    """
     drawn = uniform(keys, seed)
     return np.select(
-        [drawn < holdout, drawn < holdout + validation], [HOLDOUT, VALIDATION], TRAIN
+        [drawn < holdout, drawn < holdout + validation, drawn >= 1 - promotion],
+        [HOLDOUT, VALIDATION, PROMOTION],
+        TRAIN,
     ).astype(np.int8)
 
 
-def by_counts(keys: Keys, validation: int, holdout: int, seed: int) -> Codes:
+def by_counts(keys: Keys, validation: int, holdout: int, seed: int, promotion: int = 0) -> Codes:
     """`(n,)` codes of parts with at least so many examples; more where equal keys go along."""
     drawn = uniform(keys, seed)
     order = np.argsort(drawn, kind="stable")
@@ -94,32 +102,47 @@ def by_counts(keys: Keys, validation: int, holdout: int, seed: int) -> Codes:
     seen = _with_equals(drawn[order], min(held + validation, len(keys)))
     codes[order[held:seen]] = VALIDATION
     codes[order[:held]] = HOLDOUT
+    if promotion and seen < len(keys):
+        first = drawn[order][max(len(keys) - promotion, seen)]
+        codes[(drawn >= first) & (codes == TRAIN)] = PROMOTION
     return codes
 
 
 def by_time(
-    times: npt.NDArray[np.generic], validation: float, holdout: float, gap: int
-) -> tuple[Codes, tuple[int, int]]:
-    """`(n,)` codes of parts, and where validation and holdout begin, as places in `unique(times)`.
+    times: npt.NDArray[np.generic],
+    validation: float,
+    holdout: float,
+    gap: int,
+    promotion: float = 0,
+) -> tuple[Codes, tuple[int, ...]]:
+    """`(n,)` codes of parts, and where validation, holdout and, if there is one, promotion begin,
+    as places in `unique(times)`.
 
     times: `(n,)`, sortable. The past trains, the future tests; examples of one time are in one
-    part. `validation` and `holdout` are fractions, or counts where 1 or more. `gap` distinct times
-    before validation and before the holdout are left out.
+    part, and the newest are for promotion. `validation`, `holdout` and `promotion` are fractions,
+    or counts where 1 or more. `gap` distinct times before each of them are left out.
     """
     distinct, place = np.unique(times, return_inverse=True)
     count = np.cumsum(np.bincount(place, minlength=len(distinct)))
     total = len(times)
-    wanted = [total * share if share < 1 else share for share in (holdout, validation + holdout)]
-    ends = [int(np.searchsorted(count, total - rows, side="right")) for rows in wanted]
-    # At least one time for each part, the last of all being the holdout.
-    held = min(max(ends[0], 0), len(distinct) - 1)
-    seen = min(max(ends[1], 0), held - 1)
+    shares = [validation + holdout + promotion, holdout + promotion]
+    parts = [VALIDATION, HOLDOUT]
+    if promotion:
+        shares, parts = [*shares, promotion], [*parts, PROMOTION]
+    wanted = [total * share if share < 1 else share for share in shares]
+    begins: list[int] = []
+    # From the last part on, with at least one time for each.
+    last = len(distinct)
+    for rows in reversed(wanted):
+        end = int(np.searchsorted(count, total - rows, side="right"))
+        last = min(max(end, 0), last - 1)
+        begins.insert(0, last)
     codes = np.full(len(times), TRAIN, dtype=np.int8)
-    codes[place >= seen] = VALIDATION
-    codes[(place >= held - gap) & (place < held)] = LEFT_OUT
-    codes[place >= held] = HOLDOUT
-    codes[(place >= seen - gap) & (place < seen)] = LEFT_OUT
-    return codes, (seen, held)
+    for part, begin in zip(parts, begins, strict=True):
+        codes[place >= begin] = part
+    for begin in begins:
+        codes[(place >= begin - gap) & (place < begin)] = LEFT_OUT
+    return codes, tuple(begins)
 
 
 NAMES = {
@@ -132,6 +155,7 @@ NAMES = {
     "test": HOLDOUT,
     "testing": HOLDOUT,
     "holdout": HOLDOUT,
+    "promotion": PROMOTION,
 }
 """What a column that names the part may say, in any case."""
 

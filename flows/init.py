@@ -78,7 +78,7 @@ def _nodes() -> list[Node]:
 def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
     """Rows to train on, and seconds of an epoch over them, about."""
     split = raw["split"]
-    shares = [split["validation"], split["holdout"]]
+    shares = [split["validation"], split["holdout"], split["promotion"]]
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a stage failed; 2 the command line was not
 understood; 3 the data, params.yaml or dvc.yaml must be changed; 4 a lock, a disk or a server
-stands in the way; 130 interrupted.
+stands in the way; 5 data have drifted; 130 interrupted.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import terminal
-from pipeline.errors import ExitCode, FettleError, InputError, as_fault
+from pipeline.errors import ExitCode, FettleError, InputError, as_fault, shown
 
 if TYPE_CHECKING:
     from pipeline.params_file import Params
@@ -92,6 +92,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument(
         "--out", metavar="CSV", help="where to write them (default: standard output)"
+    )
+    predict.add_argument(
+        "--log", metavar="CSV", help="a table to append inputs and predictions to, for drift"
+    )
+    predict.add_argument(
+        "--champion", action="store_true", help="ask the champion, not the last run's chosen model"
+    )
+    _champion_options(command("champion", _champion, "the model in use, and whether a new one is"))
+    drift = command("drift", _drift, "hold logged predictions against the training data")
+    drift.add_argument(
+        "path", metavar="LOG", help="what predict --log wrote, or any table with the same columns"
+    )
+    drift.add_argument("--json", metavar="FILE", help="where to write the findings as well")
+    drift.add_argument(
+        "--last", type=_whole(10**9), metavar="N", help="only the last N rows (default: all)"
     )
     _study_options(command("study", _study, "measure what a choice costs and gives on these data"))
     stage = command("stage", _stage, "run one stage's body; what dvc.yaml calls")
@@ -199,6 +214,31 @@ def _init_options(init: argparse.ArgumentParser) -> None:
     )
 
 
+def _champion_options(champion: argparse.ArgumentParser) -> None:
+    doing = champion.add_mutually_exclusive_group()
+    doing.add_argument(
+        "--challenge",
+        action="store_true",
+        help="compare the last run's chosen model with the champion, and promote it or not",
+    )
+    doing.add_argument(
+        "--appoint", action="store_true", help="make it champion without a comparison"
+    )
+    doing.add_argument(
+        "--rollback",
+        nargs="?",
+        const=0,
+        type=_whole(9_999),
+        metavar="N",
+        help="put an earlier champion back (default: the one before)",
+    )
+    champion.add_argument(
+        "--commit",
+        action="store_true",
+        help="commit the decision and what made the model, and tag a new champion",
+    )
+
+
 def _study_options(study: argparse.ArgumentParser) -> None:
     study.add_argument(
         "what",
@@ -266,6 +306,13 @@ def _where_user_stands(path: str) -> Path:
 
 def _params(project: "Project") -> "Params":
     """params.yaml, with what its sections have to say to each other; raises InputError."""
+    from pipeline.params_file import load_some, read_raw
+
+    if "champion" in read_raw():
+        # No stage depends on it, so no stage would say what is wrong with it.
+        from models.promotion import ChampionParams
+
+        load_some({"champion": ChampionParams})
     params = project.params()
     if "objective" in params:
         # Else it would be said after the first stages have trained.
@@ -374,7 +421,37 @@ def _predict(options: argparse.Namespace) -> None:
     from flows.predict import predict
 
     out = _where_user_stands(options.out) if options.out else None
-    predict(_where_user_stands(options.path), out)
+    log = _where_user_stands(options.log) if options.log else None
+    predict(_where_user_stands(options.path), out, log=log, champion=options.champion)
+
+
+def _champion(options: argparse.Namespace) -> None:
+    from flows import champion
+
+    root = Path.cwd()
+    if options.challenge:
+        decision = champion.challenge(root)
+    elif options.appoint:
+        decision = champion.appoint(root)
+    elif options.rollback is not None:
+        decision = champion.roll_back(root, options.rollback or None)
+    elif options.commit:
+        raise InputError("--commit is for a decision: --challenge, --appoint or --rollback.")
+    else:
+        champion.show(root)
+        return
+    print(shown(decision.line()))
+    for note in decision.notes:
+        print(shown(note))
+    for line in champion.commit_decision(root, decision) if options.commit else ():
+        print(shown(line))
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from flows.drift import drift
+
+    out = _where_user_stands(options.json) if options.json else None
+    return drift(_where_user_stands(options.path), out, options.last)
 
 
 def _study(options: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ from dataset.arrivals import Arrivals, Reading, read_arrivals
 from dataset.examples import Examples
 from dataset.tables.cells import Missing
 from dataset.target import Target
+from flows import predict_log
+from flows.champion_decisions import now
 from metrics.intervals import Bootstrap
 from metrics.objective import Measure, Objective
 from metrics.threshold import Decision
@@ -34,15 +36,20 @@ Injection")."""
 Array = npt.NDArray[Any]
 
 
-def predict(path: Path, out: Path | None) -> None:
+def predict(
+    path: Path, out: Path | None, *, log: Path | None = None, champion: bool = False
+) -> None:
     """Write one line an example: row (from 1) or picture, then what is predicted.
+
+    `log`: a file that inputs and predictions are appended to, see `flows.predict_log`; `champion`:
+    whether the model in use is asked rather than the one that the last run chose.
 
     Classification: prediction, and `probability CLASS` for each class; multilabel: `prediction
     LABEL`, 1 or 0, and `probability LABEL`; regression: `prediction TARGET`. Where the new data
     have targets too, figures on them are said on stderr. Raises InputError where no model is
     chosen yet or the new data do not fit it.
     """
-    chosen = Chosen(CHOSEN)
+    chosen = _in_use() if champion else Chosen(CHOSEN)
     if not chosen.model.is_file():
         raise InputError("No model is chosen yet. Make one with: ./fettle run")
     schema, target, decision = chosen.schema(), chosen.target(), chosen.decision()
@@ -52,10 +59,26 @@ def predict(path: Path, out: Path | None) -> None:
         print(shown(note), file=sys.stderr)
     measures = _measures(target, objective) if new.known is not None else []
     predictions = _predictions(chosen.model, new, target)
+    if log is not None:
+        # First of all, since it can be refused.
+        said = (decision, predictions)
+        model = predict_log.identity(chosen.model)
+        predict_log.append(log, new, schema, target, said, model=model, time=now())
     _write(_table(new, predictions, target, decision), out)
     if new.known is not None and len(new.known.places):
         for line in figures(new, predictions, target, decision, measures, bootstrap):
             print(shown(line), file=sys.stderr)
+
+
+def _in_use() -> Chosen:
+    """The champion; raises InputError where there is none."""
+    from flows.champion_keeping import FOLDER, Keeping
+
+    keeping = Keeping(Path.cwd())
+    if not keeping.there_is_one():
+        raise InputError("There is no champion yet. Make one with: ./fettle champion --challenge")
+    keeping.fetch()
+    return Chosen(FOLDER)
 
 
 def _params() -> "tuple[IngestParams, Objective, Bootstrap]":
@@ -150,13 +173,13 @@ def figures(
     assert new.known is not None
     truth, places = new.known.targets, new.known.places
     if target.task == "classification":
-        codes = _codes(truth, target)
-        right = decision.answers(predictions)[places] == codes
+        places_of = codes(truth, target)
+        right = decision.answers(predictions)[places] == places_of
         yield accuracy(right, new.what)
-        strange = int((codes < 0).sum())
+        strange = int((places_of < 0).sum())
         if strange:
             yield f"{strange:,} of these have a class that the model does not know"
-        truth, places = codes[codes >= 0], places[codes >= 0]
+        truth, places = places_of[places_of >= 0], places[places_of >= 0]
         measures = [measure for measure in measures if measure.name != "accuracy"]
     if not len(places):
         return
@@ -174,7 +197,7 @@ def figures(
         )
 
 
-def _codes(labels: Array, target: Target) -> npt.NDArray[np.int64]:
+def codes(labels: Array, target: Target) -> npt.NDArray[np.int64]:
     """`(m,)` places of the labels in the classes, -1 for none of them; 1.0 is the class 1."""
     from dataset.tables.targets import spelled
 

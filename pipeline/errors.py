@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     """The data, params.yaml or dvc.yaml must be changed before another try."""
     ENVIRONMENT = 4
     """Nothing is wrong with the input: a lock is held, a disk is full, a server is away."""
+    DRIFTED = 5
+    """What was logged has drifted from the training data, beyond the declared bound."""
     INTERRUPTED = 130
 
 

@@ -17,6 +17,8 @@ from pipeline.run_params import RunParams
 from pipeline.yaml_file import LETTERS, read_yaml
 
 PARAMS = Path("params.yaml")
+APART = ("champion",)
+"""Sections that no stage depends on and that the commands they are for read by themselves."""
 SHOWN = 10
 """Wrong keys told at the most."""
 
@@ -70,7 +72,8 @@ def whole(
     types: Mapping[str, type[Section]], content: Mapping[str, Any], path: Path = PARAMS
 ) -> Params:
     """The same of the file's plain content, as `read_raw` gives it."""
-    return _checked(content, {"run": RunParams, **types}, path)
+    held = {name: value for name, value in content.items() if name not in APART}
+    return _checked(held, {"run": RunParams, **types}, path)
 
 
 def load_some(types: Mapping[str, type[Section]], path: Path = PARAMS) -> Params:

@@ -1,7 +1,9 @@
-"""Part the examples into what models are made and chosen with, and the sealed test set."""
+"""Part the examples into what models are made and chosen with, the sealed test set, and what a
+champion and its challengers are compared on."""
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -12,8 +14,8 @@ from pydantic import Field, model_validator
 from dataset import balance, folding, folds, partition
 from dataset.checks import findings
 from dataset.checks import parts as findings_parts
-from dataset.examples import GIVEN, Development, Holdout, Scaling, Schema, Table
-from dataset.partition import HOLDOUT, LEFT_OUT, TRAIN, VALIDATION
+from dataset.examples import GIVEN, Development, Holdout, Promotion, Scaling, Schema, Table
+from dataset.partition import HOLDOUT, LEFT_OUT, PROMOTION, TRAIN, VALIDATION
 from dataset.target import Transform
 from pipeline.artifacts import Bundle, Json
 from pipeline.declaration import stage
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
 """A fraction of all examples, or a count."""
+NoneOr = Annotated[float, Field(ge=0, lt=1)] | Annotated[int, Field(ge=0)]
+"""The same, or 0: none."""
 
 
 class SplitParams(Section):
@@ -40,6 +44,9 @@ class SplitParams(Section):
     """Share of the examples that choices are made on."""
     holdout: Share
     """Share of the examples that is sealed until the choice is made."""
+    promotion: NoneOr
+    """Share of the examples that no stage but this one sees: a champion and its challengers are
+    compared on them. 0: none. Taken from the training rows; of times the newest."""
     group: str | None
     """Column whose equal values stay in one part, or null. What a time, a column or the data's own
     parts tear apart nevertheless is said among the findings."""
@@ -49,8 +56,8 @@ class SplitParams(Section):
     gap: int = Field(ge=0)
     """For `time`: distinct times left out before validation and before the holdout."""
     part: str | None
-    """For `column`: the column with train, validation or test. Without rows for validation, they
-    are taken from train; without any for test, those for validation are."""
+    """For `column`: the column with train, validation or test, and maybe promotion. Without rows
+    for validation, they are taken from train; without any for test, those for validation are."""
     near_copies: bool
     """Whether pictures that are nearly the same stay in one part, as copies do."""
     folds: int = Field(ge=0)
@@ -74,8 +81,15 @@ class SplitParams(Section):
     def _consistent(self) -> Self:
         if isinstance(self.validation, int) != isinstance(self.holdout, int):
             raise ValueError("validation and holdout must both be fractions or both be counts")
-        if isinstance(self.validation, float) and self.validation + self.holdout >= 1:
-            raise ValueError("validation and holdout together must leave rows to train on (< 1)")
+        if self.promotion and isinstance(self.promotion, int) != isinstance(self.holdout, int):
+            raise ValueError(
+                "promotion must be a fraction or a count as validation and holdout are"
+            )
+        taken = self.validation + self.holdout + self.promotion
+        if isinstance(self.validation, float) and taken >= 1:
+            raise ValueError(
+                "validation and holdout (and promotion) together must leave rows to train on (< 1)"
+            )
         if self.method == "time" and not self.time:
             raise ValueError("method time needs columns in time, the coarsest first")
         if (self.part is not None) != (self.method == "column"):
@@ -91,18 +105,20 @@ class SplitParams(Section):
 
 @dataclass(frozen=True)
 class Parts(Bundle):
-    """Two artifacts, so that no stage can read the test set by depending on the rest."""
+    """Three artifacts, so that no stage can read the test set by depending on the rest, and none
+    at all what champion and challenger are compared on."""
 
     development: Development
     holdout: Holdout
+    promotion: Promotion
     findings: Json
     """[{name, severity, evidence, advice}], see `dataset.checks.parts`; read by the report
     alone."""
     summary: Json
     """{rows: {part: count}, parts: {part: {label: count}}, notes}, with the parts train,
-    validation and holdout. The labels are the classes, or of several labels each with the number
-    of examples that have it; for a regression there are none, and quantities: {part: {target:
-    {least, mean, most}}} instead. Read by the report alone."""
+    validation and holdout, and promotion where there is one. The labels are the classes, or of
+    several labels each with the number of examples that have it; for a regression there are none,
+    and quantities: {part: {target: {least, mean, most}}} instead. Read by the report alone."""
 
 
 def caution(params: SplitParams) -> str | None:
@@ -120,7 +136,7 @@ def caution(params: SplitParams) -> str | None:
 
 @stage(caution=caution)
 def split(out: Parts, table: Table, params: SplitParams) -> None:
-    """Part the examples: train, validation, and the sealed holdout.
+    """Part the examples: train, validation, the sealed holdout, and if wished promotion.
 
     Raises InputError where a column is missing or unreadable, a part is left empty, a class is too
     small, or the parts have something in common that would make the test too good.
@@ -139,7 +155,12 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     )
     notes += findings.require(found, params.allow, "split", "split.allow", findings_parts.CHECKS)
     targets = [known.examples.targets[at] for at in places]
-    summary = _summary(dict(zip(("train", "validation", "holdout"), targets, strict=True)), schema)
+    told_parts = dict(zip(("train", "validation", "holdout"), targets, strict=True))
+    apart = np.flatnonzero(codes == PROMOTION)
+    if len(apart):
+        told_parts["promotion"] = known.examples.targets[apart]
+        notes.append(f"{len(apart):,} rows are kept for the comparison of champion and challenger")
+    summary = _summary(told_parts, schema)
     inside = np.concatenate(places[:2])
     foldings = _folds(known, schema, inside, params)
     times = np.ones(len(codes), dtype=np.int64)
@@ -148,7 +169,9 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     elif params.balance == "resample":
         times[places[0]] = balance.repeats(targets[0], known.keys[places[0]], params.seed)
         notes.append(balance.told_of_repeats(times[places[0]]))
-    _write(out, table, codes, times, params)
+    # By hash a group, copies and near copies are in one part; else only a row is itself.
+    units = known.units if params.method in ("stratified", "random") else known.keys
+    _write(out, table, codes, times, units, params)
     folding.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
@@ -180,22 +203,25 @@ def _by_hash(known: Known, params: SplitParams) -> tuple[partition.Codes, list[s
         notes = [f"{copies:,} rows are {kind} of another; all of a kind are in one part"]
     else:
         notes = []
-    return drawn(known.units, params, params.holdout), notes
+    return drawn(known.units, params), notes
 
 
 def _by_time(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:
     assert known.times is not None
     assert known.moments is not None
-    if len(known.moments) < 3:
+    parts = ("validation", "holdout", *(("promotion",) if params.promotion else ()))
+    if len(known.moments) <= len(parts):
         raise InputError(
             f"split.time {list(params.time)} has {len(known.moments)} distinct "
-            f"time{'s' if len(known.moments) > 1 else ''}; train, validation and holdout need one "
-            "each."
+            f"time{'s' if len(known.moments) > 1 else ''}; train, "
+            f"{', '.join(parts[:-1])} and {parts[-1]} need one each."
         )
-    codes, begins = partition.by_time(known.times, params.validation, params.holdout, params.gap)
+    codes, begins = partition.by_time(
+        known.times, params.validation, params.holdout, params.gap, params.promotion
+    )
     notes = [
         f"{part} begins at {_told(known.moments.iloc[begin])}"
-        for part, begin in zip(("validation", "holdout"), begins, strict=True)
+        for part, begin in zip(parts, begins, strict=True)
     ]
     if left := int((codes == LEFT_OUT).sum()):
         notes.append(f"{left:,} rows in the gaps of {params.gap} distinct times were left out")
@@ -226,11 +252,13 @@ def _by_names(
         # What no model has seen is worth most as a test.
         codes[codes == VALIDATION] = HOLDOUT
         notes.append(f"{what} no test rows: the validation rows are the holdout")
-    if not (codes == VALIDATION).any():
+    # None of the training rows are to be held out: it has been said which are.
+    wished = {"validation": VALIDATION} | ({"promotion": PROMOTION} if params.promotion else {})
+    lacking = [name for name, part in wished.items() if not (codes == part).any()]
+    if lacking:
         inside = np.flatnonzero(codes == TRAIN)
-        # None of these are to be held out: it has been said which are.
-        codes[inside] = drawn(known.units[inside], params, 0)
-        notes.append(f"{what} no validation rows: taken from the training rows")
+        codes[inside] = drawn(known.units[inside], params, lacking)
+        notes += [f"{what} no {name} rows: taken from the training rows" for name in lacking]
     return codes, notes
 
 
@@ -264,14 +292,21 @@ def _write(
     table: Table,
     codes: partition.Codes,
     times: npt.NDArray[np.int64],
+    units: partition.Keys,
     params: SplitParams,
 ) -> None:
-    """Write the parts, a block at a time; `times`: `(n,)` how often a training row is repeated."""
+    """Write the parts, a block at a time; `times`: `(n,)` how often a training row is repeated;
+    `units`: `(n,)` equal for rows that are known as soon as one of them is."""
     schema, begin = table.schema(), 0
-    with (
-        out.development.writing(schema) as (train, validation),
-        out.holdout.writing(schema) as holdout,
-    ):
+    out.promotion.write_schema(schema)
+    with ExitStack() as files:
+        train, validation = files.enter_context(out.development.writing(schema))
+        holdout = files.enter_context(out.holdout.writing(schema))
+        promotion = (
+            files.enter_context(out.promotion.writing(schema))
+            if (codes == PROMOTION).any()
+            else None
+        )
         for examples, _ in table.blocks():
             own = slice(begin, begin + len(examples))
             for part, writer in ((TRAIN, train), (VALIDATION, validation), (HOLDOUT, holdout)):
@@ -280,6 +315,9 @@ def _write(
                     places = np.repeat(places, times[own][places])
                 if len(places):
                     writer.append(examples.take(places))
+            places = np.flatnonzero(codes[own] == PROMOTION)
+            if promotion is not None and len(places):
+                promotion.append(examples.take(places), units[own][places])
             begin = own.stop
     out.development.learn(params.transform, params.scaling, balanced=params.balance == "weights")
 

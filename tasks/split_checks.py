@@ -1,6 +1,6 @@
 """What `split` refuses: parts on which nothing can be learned, or nothing be said."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dataset import partition
 from dataset.examples import Schema
-from dataset.partition import HOLDOUT, LEFT_OUT, PARTS, TRAIN, VALIDATION
+from dataset.partition import HOLDOUT, LEFT_OUT, PARTS, PROMOTION, TRAIN, VALIDATION
 from pipeline.errors import InputError
 from tasks.split_known import Known
 
@@ -37,7 +37,8 @@ def require_targets(
     known: Known, schema: Schema, codes: partition.Codes, params: "SplitParams"
 ) -> None:
     """Every part has rows, and what is met in any of them was trained on."""
-    for part in (TRAIN, VALIDATION, HOLDOUT):
+    parts = (TRAIN, VALIDATION, HOLDOUT, *((PROMOTION,) if params.promotion else ()))
+    for part in parts:
         if not (codes == part).any():
             raise InputError(_empty(part, known, params))
     targets = known.examples.targets
@@ -46,7 +47,7 @@ def require_targets(
         return
     for told, members in _members(targets, schema):
         met = (codes != LEFT_OUT) & members
-        for part in (TRAIN, VALIDATION, HOLDOUT):
+        for part in parts:
             wanted = part == TRAIN or params.method == "stratified"
             if wanted and met.any() and not (met & (codes == part)).any():
                 raise InputError(_missing(told, members, part, known, params))
@@ -71,14 +72,15 @@ def _members(
 
 def _empty(part: int, known: Known, params: "SplitParams") -> str:
     units = len(np.unique(known.units))
-    if units < 3 and params.method in ("stratified", "random"):
+    needed = 4 if params.promotion else 3
+    if units < needed and params.method in ("stratified", "random"):
         rows = f"{len(known.units):,} rows"
         told = (
             f"split: of {rows} {units} differ in their features; copies stay in one part"
             if params.group is None
             else f"split.group: {rows} have {units} distinct in {params.group!r}, each in one part"
         )
-        return f"{told}.\nNone is left for {PARTS[part]}; three are needed at the least."
+        return f"{told}.\nNone is left for {PARTS[part]}; {needed} are needed at the least."
     return f"split: no rows are left for {PARTS[part]}. Change its share."
 
 
@@ -97,10 +99,10 @@ def _missing(
 
 def _other_seed(members: npt.NDArray[np.bool_], known: Known, params: "SplitParams") -> str:
     """The next seed by which every part has one of `members`."""
-    every = {TRAIN, VALIDATION, HOLDOUT}
+    every = {TRAIN, VALIDATION, HOLDOUT} | ({PROMOTION} if params.promotion else set())
     for seed in range(params.seed + 1, params.seed + SEEDS):
         other = params.model_copy(update={"seed": seed})
-        codes = drawn(known.units, other, params.holdout)
+        codes = drawn(known.units, other)
         if every <= set(codes[members].tolist()):
             return f"set split.seed to {seed}"
     return "try another split.seed"
@@ -126,8 +128,16 @@ def _require_varying(targets: npt.NDArray[Any], schema: Schema) -> None:
             )
 
 
-def drawn(keys: partition.Keys, params: "SplitParams", holdout: float) -> partition.Codes:
-    """`(n,)` codes of parts by the hash of `keys`, as fractions or counts."""
-    if isinstance(params.validation, int):
-        return partition.by_counts(keys, params.validation, int(holdout), params.seed)
-    return partition.by_fractions(keys, params.validation, holdout, params.seed)
+def drawn(
+    keys: partition.Keys,
+    params: "SplitParams",
+    parts: Collection[str] = ("validation", "holdout", "promotion"),
+) -> partition.Codes:
+    """`(n,)` codes of parts by the hash of `keys`, as fractions or counts; only those `parts` are
+    taken from the training rows."""
+    validation, holdout, promotion = (
+        getattr(params, name) if name in parts else 0
+        for name in ("validation", "holdout", "promotion")
+    )
+    how = partition.by_counts if isinstance(params.validation, int) else partition.by_fractions
+    return how(keys, validation, holdout, params.seed, promotion)

@@ -820,6 +820,7 @@ SPLIT_KEYS: dict[str, st.SearchStrategy[Any]] = {
     "method": st.sampled_from(["stratified", "random", "time", "column", "given"]),
     "validation": SHARES,
     "holdout": SHARES,
+    "promotion": SHARES | st.just(0),
     "group": st.none() | COLUMNS,
     "time": FEW_COLUMNS,
     "gap": st.sampled_from([0, 1, 5, 100, 10**9, 10**30]),

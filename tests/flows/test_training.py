@@ -42,6 +42,8 @@ def test_the_raw_table_leads_to_split_alone_and_the_holdout_to_evaluate_alone(
 ) -> None:
     assert readers(nodes, "artifacts/ingest/table") == ["split"]
     assert readers(nodes, "artifacts/split/holdout") == ["evaluate"]
+    assert Path("artifacts/split/promotion") in {one.path for one in nodes["split"].writes()}
+    assert readers(nodes, "artifacts/split/promotion") == []
     assert "evaluate" not in {
         upstream
         for name, of in needs(list(nodes.values())).items()

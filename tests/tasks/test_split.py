@@ -19,6 +19,7 @@ DEFAULT: dict[str, Any] = {
     "method": "stratified",
     "validation": 0.2,
     "holdout": 0.25,
+    "promotion": 0,
     "group": None,
     "time": (),
     "gap": 0,
