@@ -1,0 +1,175 @@
+"""What two networks have in common that one graph can serve.
+
+All but values: weights, seeds, rates of dropout and sizes of penalties; and of networks that are
+dense layers one after the other, widths.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+SEEDS = ("seed", "signs")
+"""Names under which layers and initialisers have a seed."""
+DENSE = frozenset({"InputLayer", "Dense", "ReLU", "Activation", "Dropout"})
+"""Classes of layers that do not care how wide what they are given is."""
+
+
+@keras.saving.register_keras_serializable(package="fettle")
+class SharedDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Dropout whose rate is a tensor, set before it is called. Only twins have it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(0)
+        self.share: Any = None
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """As Keras's own, which draws the same numbers of the same state."""
+        if not training:
+            return inputs
+        # As Keras does: the state is int64, and what draws takes int32.
+        seed = tf.cast(tf.math.floormod(self.generator.next(), tf.int32.max - 1), tf.int32)
+        return tf.nn.experimental.stateless_dropout(inputs, self.share, seed)
+
+
+@dataclass(frozen=True)
+class Make:
+    """What a network is apart from its values."""
+
+    key: str
+    """Equal for networks that one graph serves."""
+    penalised: tuple[int, ...]
+    """Places of weights with a penalty."""
+    absolute: bool
+    """Whether any counts absolute values."""
+    any_width: bool
+    """Whether widths are no part of it."""
+
+    @classmethod
+    def of(cls, network: keras.Model) -> "Make":
+        """That of a network. Raises TypeError where its description is not plain values."""
+        described = _bare(network.get_config())
+        penalised = tuple(
+            place
+            for place, one in enumerate(network.trainable_variables)
+            if one.regularizer is not None
+        )
+        absolute = any(l1 for l1, _ in penalties(network))
+        any_width = _dense(network)
+        last = network.output_names[0] if any_width else None
+        told = [
+            _without_widths(described, last) if any_width else described,
+            [one.dtype for one in network.variables],
+            network.output_shape,
+            penalised,
+            absolute,
+        ]
+        return cls(json.dumps(told, sort_keys=True), penalised, absolute, any_width)
+
+    def twin(self, network: keras.Model) -> keras.Model:
+        """A copy of a network of this make, with values of its own that mean nothing."""
+        twin = type(network).from_config(_shared(_bare(network.get_config())))
+        for own, other in (
+            (twin.trainable_variables, network.trainable_variables),
+            (twin.non_trainable_variables, network.non_trainable_variables),
+        ):
+            if [one.shape for one in own] != [one.shape for one in other]:
+                raise ValueError(f"the network {network.name} is not what its description says")
+        return twin
+
+
+def dropouts(twin: keras.Model) -> list[SharedDropout]:
+    """The dropouts of a twin, in their order."""
+    return [layer for layer in _layers(twin) if isinstance(layer, SharedDropout)]
+
+
+def rates(network: keras.Model) -> list[float]:
+    """What each of them is to drop."""
+    return [layer.rate for layer in _layers(network) if _drops(layer)]
+
+
+def penalties(network: keras.Model) -> list[tuple[float, float]]:
+    """Of every weight with a penalty, how much absolute values and squares count."""
+    found = (one.regularizer for one in network.trainable_variables)
+    return [
+        (float(getattr(one, "l1", 0.0)), float(getattr(one, "l2", 0.0)))
+        for one in found
+        if one is not None
+    ]
+
+
+def _drops(layer: Any) -> bool:
+    return type(layer) is keras.layers.Dropout and layer.rate > 0
+
+
+def _layers(model: keras.Model) -> Iterator[Any]:
+    """All layers, those of models within it too, in their order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _dense(network: keras.Model) -> bool:
+    return (
+        all(type(layer).__name__ in DENSE for layer in network.layers)
+        and len(network.inputs) == len(network.outputs) == 1
+        and len(network.output_shape) == 2
+    )
+
+
+def _bare(node: Any) -> Any:
+    """A description without values."""
+    if isinstance(node, dict):
+        if node.get("module") == "keras.regularizers":
+            return None
+        bare = {
+            name: 0 if name in SEEDS and isinstance(value, int) else _bare(value)
+            for name, value in node.items()
+        }
+        if node.get("class_name") == "Dropout" and node["config"]["rate"] > 0:
+            bare["config"]["rate"] = 0.5
+        return bare
+    if isinstance(node, list | tuple):
+        return [_bare(one) for one in node]
+    return node
+
+
+def _shared(node: Any) -> Any:
+    """The description of a twin."""
+    if isinstance(node, dict):
+        if node.get("class_name") == "Dropout" and node["config"]["rate"] > 0:
+            kept = {name: node["config"][name] for name in ("name", "trainable", "dtype")}
+            own = {"module": SharedDropout.__module__, "class_name": SharedDropout.__name__}
+            return {**node, **own, "registered_name": "fettle>SharedDropout", "config": kept}
+        return {name: _shared(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_shared(one) for one in node]
+    return node
+
+
+def _without_widths(node: Any, last: str | None) -> Any:
+    """The same of dense layers, but for how wide they are; the last has as many outputs as are
+    wanted."""
+    if isinstance(node, dict):
+        named = node.get("config", {}).get("name") if isinstance(node.get("config"), dict) else None
+        hidden = node.get("class_name") == "Dense" and named != last
+        return {
+            name: _unwide(value, hidden) if name == "config" else _without_widths(value, last)
+            for name, value in node.items()
+            if name not in ("build_config", "shape")
+        }
+    if isinstance(node, list):
+        return [_without_widths(one, last) for one in node]
+    return node
+
+
+def _unwide(config: Any, hidden: bool) -> Any:
+    if not hidden:
+        return _without_widths(config, None) if isinstance(config, dict) else config
+    return {name: value for name, value in config.items() if name != "units"}
