@@ -1,9 +1,9 @@
 """The one fit loop: a network, arrays in memory, settings, a seed.
 
 Small models are bound by Python, not by arithmetic. So a whole epoch is one call into TensorFlow,
-in which batches are gathered from tensors by a permutation, and validation is one forward pass, that
-also gives the final predictions. Both are graphs that serve every later fit of the same make in this
-process (`models.program`).
+in which batches are gathered from tensors by a permutation, and validation is one forward pass,
+which gives the final predictions too. Both are graphs that serve every later fit of the same make
+in this process (`models.program`).
 """
 
 import logging

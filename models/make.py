@@ -16,6 +16,7 @@ SEEDS = ("seed", "signs")
 """Names under which layers and initialisers have a seed."""
 DENSE = frozenset({"InputLayer", "Dense", "ReLU", "Activation", "Dropout"})
 """Classes of layers that do not care how wide what they are given is."""
+PENALTIES = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
 @keras.saving.register_keras_serializable(package="fettle")
@@ -54,9 +55,7 @@ class Make:
         """That of a network. Raises TypeError where its description is not plain values."""
         described = _bare(network.get_config())
         penalised = tuple(
-            place
-            for place, one in enumerate(network.trainable_variables)
-            if one.regularizer is not None
+            place for place, one in enumerate(network.trainable_variables) if one.regularizer
         )
         absolute = any(l1 for l1, _ in penalties(network))
         any_width = _dense(network)
@@ -93,13 +92,17 @@ def rates(network: keras.Model) -> list[float]:
 
 
 def penalties(network: keras.Model) -> list[tuple[float, float]]:
-    """Of every weight with a penalty, how much absolute values and squares count."""
-    found = (one.regularizer for one in network.trainable_variables)
-    return [
-        (float(getattr(one, "l1", 0.0)), float(getattr(one, "l2", 0.0)))
-        for one in found
-        if one is not None
-    ]
+    """Of every weight with a penalty, how much absolute values and squares count.
+
+    Raises TypeError for other penalties: their size could not be a value.
+    """
+    return [_penalty(one.regularizer) for one in network.trainable_variables if one.regularizer]
+
+
+def _penalty(regularizer: Any) -> tuple[float, float]:
+    if type(regularizer) not in PENALTIES:
+        raise TypeError(f"a penalty must be L1, L2 or L1L2, got {type(regularizer).__name__}")
+    return float(getattr(regularizer, "l1", 0.0)), float(getattr(regularizer, "l2", 0.0))
 
 
 def _drops(layer: Any) -> bool:

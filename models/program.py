@@ -92,9 +92,7 @@ class Program:
         weights = [tf.identity(one.value) for one in network.trainable_variables]
         others = [tf.identity(one.value) for one in network.non_trainable_variables]
         average = list(weights) if self._rule.ema is not None else []
-        return State(
-            weights, others, self._rule.slots(weights), average, tf.constant(0, tf.int64)
-        )
+        return State(weights, others, self._rule.slots(weights), average, tf.constant(0, tf.int64))
 
     def values(self, network: keras.Model, settings: FitSettings, seed: int) -> Values:
         """What a fit of that network sets."""
@@ -118,9 +116,9 @@ class Program:
     ) -> tuple[State, float, float]:
         """Train on every example of `arrays`, tensors `(n, …)`, once, in batches of `size`.
 
-        key: what the order follows from, a seed and the number of the epoch. rates: of the learning,
-        one for each step. Gives the state, the mean loss with penalties, and the share that was
-        right.
+        key: what the order follows from, a seed and the number of the epoch. rates: learning
+        rates, one for each step. Gives the state, the mean loss with penalties, and the share that
+        was right.
         """
         if self._from_memory is None:
             self._from_memory = self._compiled(self._in_memory, self._memory_specs(state, values))
@@ -137,9 +135,7 @@ class Program:
         state, loss, right = self._from_file(iterator, tf.constant(rates), state, values)
         return state, float(loss), float(right)
 
-    def outputs(
-        self, inputs: Rows, state: State, size: int
-    ) -> npt.NDArray[np.float32]:
+    def outputs(self, inputs: Rows, state: State, size: int) -> npt.NDArray[np.float32]:
         """What the network gives at inference, `(n, k)`, for `(n, …)` inputs, `size` at a time."""
         if self._forward is None:
             specs = [self._examples[0], *self._specs((self._shown(state), state.others))]
@@ -225,7 +221,10 @@ class Program:
         criterion = self._criterion
         if self._mixing is not None:
             mixing = Mixing(self._mixing.alpha, self._mixing.task, values.seed)
-            batch, criterion = list(mixing.mixed(state.at, tuple(batch))), mixing.criterion(criterion)
+            batch, criterion = (
+                list(mixing.mixed(state.at, tuple(batch))),
+                mixing.criterion(criterion),
+            )
         inputs, codes, *weights = batch
         inputs.set_shape((None, *self._examples[0].shape[1:]))
         codes = tf.cast(codes, tf.float32)
@@ -243,7 +242,9 @@ class Program:
         count = tf.cast(tf.shape(inputs)[0], tf.float32)
         right = tf.zeros(())
         if criterion.correct is not None:
-            right = tf.reduce_sum(tf.cast(each_member(criterion.correct)(codes, outputs), tf.float32))
+            right = tf.reduce_sum(
+                tf.cast(each_member(criterion.correct)(codes, outputs), tf.float32)
+            )
         sums = tf.stack([loss * count, right, count])
         return sums, State(after, others, slots, average, state.at + 1)
 

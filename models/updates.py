@@ -64,8 +64,8 @@ class Rule:
     ) -> tuple[Tensors, Tensors]:
         """Weights and slots after a step.
 
-        gradients: as a tape gives them, None where a weight has none and stays as it is. `at`: steps
-        before this one; `rate`: the learning rate; `decay`: the weight decay of adamw.
+        gradients: as a tape gives them, None where a weight has none and stays as it is. `at`:
+        steps before this one; `rate`: the learning rate; `decay`: the weight decay of adamw.
         """
         places = [place for place, one in enumerate(gradients) if one is not None]
         # An embedding's come row by row, a word that occurs twice with two rows.
