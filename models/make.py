@@ -5,7 +5,7 @@ dense layers one after the other, widths.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,25 +128,30 @@ def _dense(network: keras.Model) -> bool:
 
 def _bare(node: Any) -> Any:
     """A description without values."""
-    if isinstance(node, dict):
-        if node.get("module") == "keras.regularizers":
-            return None
-        bare = {
-            name: 0 if name in SEEDS and isinstance(value, int) else _bare(value)
-            for name, value in node.items()
-        }
-        if node.get("class_name") == "Dropout" and node["config"]["rate"] > 0:
-            bare["config"]["rate"] = 0.5
-        return bare
     if isinstance(node, list | tuple):
         return [_bare(one) for one in node]
-    return node
+    if not isinstance(node, dict):
+        return node
+    if node.get("module") == "keras.regularizers":
+        return None
+    bare: dict[str, Any] = {
+        name: 0 if name in SEEDS and isinstance(value, int) else _bare(value)
+        for name, value in node.items()
+    }
+    if _is_dropout(node):
+        bare["config"]["rate"] = 0.5
+    return bare
+
+
+def _is_dropout(node: Mapping[str, Any]) -> bool:
+    """Whether it describes a dropout that drops anything."""
+    return node.get("class_name") == "Dropout" and node["config"]["rate"] > 0
 
 
 def _shared(node: Any) -> Any:
     """The description of a twin."""
     if isinstance(node, dict):
-        if node.get("class_name") == "Dropout" and node["config"]["rate"] > 0:
+        if _is_dropout(node):
             kept = {name: node["config"][name] for name in ("name", "trainable", "dtype")}
             own = {"module": SharedDropout.__module__, "class_name": SharedDropout.__name__}
             return {**node, **own, "registered_name": "fettle>SharedDropout", "config": kept}
@@ -157,22 +162,20 @@ def _shared(node: Any) -> Any:
 
 
 def _without_widths(node: Any, last: str | None) -> Any:
-    """The same of dense layers, but for how wide they are; the last has as many outputs as are
-    wanted."""
-    if isinstance(node, dict):
-        named = node.get("config", {}).get("name") if isinstance(node.get("config"), dict) else None
-        hidden = node.get("class_name") == "Dense" and named != last
-        return {
-            name: _unwide(value, hidden) if name == "config" else _without_widths(value, last)
-            for name, value in node.items()
-            if name not in ("build_config", "shape")
-        }
+    """The description of a network of dense layers, but for how wide they are.
+
+    The layer called `last` has as many outputs as are wanted, so its width stays.
+    """
     if isinstance(node, list):
         return [_without_widths(one, last) for one in node]
-    return node
-
-
-def _unwide(config: Any, hidden: bool) -> Any:
-    if not hidden:
-        return _without_widths(config, None) if isinstance(config, dict) else config
-    return {name: value for name, value in config.items() if name != "units"}
+    if not isinstance(node, dict):
+        return node
+    told = {
+        name: _without_widths(value, last)
+        for name, value in node.items()
+        # What a layer was built for, and what it was called with.
+        if name not in ("build_config", "shape")
+    }
+    if told.get("class_name") == "Dense" and told["config"]["name"] != last:
+        del told["config"]["units"]
+    return told
