@@ -41,8 +41,8 @@ class SharedDropout(keras.layers.Layer):  # type: ignore[misc]
 class Make:
     """What a network is apart from its values."""
 
-    key: str
-    """Equal for networks that one graph serves."""
+    key: str | None
+    """Equal for networks that one graph serves; None: no other one is known to be like it."""
     penalised: tuple[int, ...]
     """Places of weights with a penalty."""
     absolute: bool
@@ -52,12 +52,20 @@ class Make:
 
     @classmethod
     def of(cls, network: keras.Model) -> "Make":
-        """That of a network. Raises TypeError where its description is not plain values."""
-        described = _bare(network.get_config())
+        """That of a network.
+
+        Raises TypeError where its description is not plain values, or a penalty is none of
+        `PENALTIES`.
+        """
         penalised = tuple(
             place for place, one in enumerate(network.trainable_variables) if one.regularizer
         )
         absolute = any(l1 for l1, _ in penalties(network))
+        try:
+            described = _bare(network.get_config())
+        except NotImplementedError:
+            # Of a layer that holds another model, and is made for one fit, there is none.
+            return cls(None, penalised, absolute, any_width=False)
         any_width = _dense(network)
         last = network.output_names[0] if any_width else None
         told = [
@@ -70,7 +78,10 @@ class Make:
         return cls(json.dumps(told, sort_keys=True), penalised, absolute, any_width)
 
     def twin(self, network: keras.Model) -> keras.Model:
-        """A copy of a network of this make, with values of its own that mean nothing."""
+        """A copy of a network of this make, with values of its own that mean nothing; the network
+        itself where it cannot be described."""
+        if self.key is None:
+            return network
         twin = type(network).from_config(_shared(_bare(network.get_config())))
         for own, other in (
             (twin.trainable_variables, network.trainable_variables),

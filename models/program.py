@@ -298,6 +298,8 @@ def of(
     examples = tuple(
         tf.TensorSpec((None, *array.shape[1:]), tf.as_dtype(_type(array))) for array in arrays
     )
+    if made.key is None:
+        return Program(made, network, criterion, rule, mixing, examples)
     mixed = None if mixing is None else (mixing.alpha, mixing.task)
     key = made.key, criterion.loss, criterion.correct, rule, mixed, examples
     program = _kept.pop(key, None) or Program(made, network, criterion, rule, mixing, examples)

@@ -169,6 +169,35 @@ def test_a_penalty_of_another_kind_is_refused():
         make.Make.of(keras.Model(inputs, layer(inputs)))
 
 
+class Around(keras.layers.Layer):
+    """A layer that holds a model and has no description."""
+
+    def __init__(self, held):
+        super().__init__()
+        self.held = held
+
+    def call(self, inputs):
+        return self.held(inputs)
+
+
+def test_a_network_that_cannot_be_described_is_trained_by_itself():
+    def around(seed):
+        determinism.start(seed)
+        inputs = keras.Input((3,))
+        made = network.build((3,), 2, small.spec(l2=0.05), seed)
+        return keras.Model(inputs, Around(made)(inputs)), made
+
+    part = (INPUTS, CODES)
+    whole, made = around(1)
+    found = fit.fit(whole, part, part, small.SETTINGS, 1, name="")
+    weights, plain = trained(l2=0.05)
+
+    assert len(program._kept) == 1
+    for one, other in zip(made.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found.outputs, plain.outputs, rtol=1e-3, atol=1e-5)
+
+
 SCRIPT = """
 from tests.models import test_program
 print(test_program.digest())
