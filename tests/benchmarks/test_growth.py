@@ -1,6 +1,6 @@
 """What is said of growth follows from what was measured."""
 
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 
