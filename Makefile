@@ -33,7 +33,9 @@ check: $(STAMP) ## ruff, mypy, and dvc.yaml as rendered
 	$(BIN)/mypy
 	./fettle render --check
 
+# Another table: make bench DATA="FILE --target COLUMN --yes", as for ./fettle init.
 bench: $(STAMP) ## speed and memory, as ratios within one run
+	$(BIN)/python -B -m benchmarks.speed $(DATA)
 	$(BIN)/python -B -m benchmarks.bench
 	$(BIN)/python -B -m benchmarks.streaming
 

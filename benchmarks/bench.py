@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -123,14 +123,20 @@ def measure() -> dict[str, float]:
     return figures
 
 
-def main() -> None:
-    """Print the table and write benchmarks/results.json."""
-    figures = measure()
+def keep(figures: Mapping[str, float | None]) -> None:
+    """Print figures as a table, and put them into benchmarks/results.json in place of older ones
+    of the same names; None: a heading, which is printed alone."""
     width = max(map(len, figures))
     for name, value in figures.items():
-        print(f"{name:<{width}}  {value:8.2f}")
-    results = ROOT / "benchmarks" / "results.json"
-    results.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        print(name if value is None else f"{name:<{width}}  {value:12,.2f}")
+    path = ROOT / "benchmarks" / "results.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**kept, **figures}, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, print the table, and keep it."""
+    keep(measure())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,13 @@ class Opened:
 
 
 @contextmanager
-def opened() -> Iterator[Opened]:
-    """The data that the command line names, as for `./fettle init`; without a word the digits."""
+def opened(told: Sequence[str] | None = None) -> Iterator[Opened]:
+    """The data that `told` names, as for `./fettle init`, or the command line where that is None;
+    without a word the digits."""
+    words = sys.argv[1:] if told is None else told
     with clone() as root:
-        if len(sys.argv) > 1:
-            print(call(root, "./fettle", "init", *sys.argv[1:]))
+        if words:
+            print(call(root, "./fettle", "init", *words))
         for stage in ("ingest", "split"):
             call(root, "./fettle", "stage", stage)
         raw = read_raw(root / "params.yaml")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import keras
@@ -52,6 +53,7 @@ def trained_by(target: Target, settings: FitSettings) -> Criterion:
     return replace(plain, loss=classes_loss(smoothing, gamma))
 
 
+@cache
 def classes_loss(smoothing: float, gamma: float) -> Callable[[Any, Any], Any]:
     """Cross-entropy of `(b,)` codes and `(b, k)` logits with `smoothing` of the truth spread over
     all classes, in which a class that is given p counts by `(1 - p)^gamma`.
@@ -70,6 +72,7 @@ def classes_loss(smoothing: float, gamma: float) -> Callable[[Any, Any], Any]:
     return loss
 
 
+@cache
 def labels_loss(smoothing: float, gamma: float) -> Callable[[Any, Any], Any]:
     """The same of `(b, k)` labels, each of which is a distribution over two: their mean."""
 
@@ -88,6 +91,7 @@ def _doubt(logs: Any, gamma: float) -> Any:
     return keras.ops.maximum(1 - keras.ops.exp(logs), 1e-7) ** gamma if gamma else 1.0
 
 
+@cache
 def huber(delta: float) -> Callable[[Any, Any], Any]:
     """Half the squared error up to `delta`, and beyond it linear: of `(b, k)` the mean over k.
 

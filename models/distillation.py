@@ -7,6 +7,7 @@ loss applies neither softmax nor the square of the temperature in 3.15.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ class Weights:
     """Of the teacher's last hidden vector, besides."""
 
 
+@lru_cache(maxsize=8)
 def criterion(
     target: Target, settings: FitSettings, weights: Weights, columns: Columns
 ) -> "Criterion":
@@ -118,7 +120,8 @@ def criterion(
     https://arxiv.org/abs/1412.6550), of what stands behind the logits in the outputs. A part
     that counts nothing is left out: with `hard` 1 alone the loss is the student's own.
 
-    Validated on the target and the logits alone, as every other fit.
+    Validated on the target and the logits alone, as every other fit. The same one for equal
+    arguments: graphs are known by it.
     """
     import tensorflow as tf
 

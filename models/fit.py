@@ -1,9 +1,9 @@
 """The one fit loop: a network, arrays in memory, settings, a seed.
 
-Small models are bound by Python, not by arithmetic. So a whole epoch is one call into TensorFlow
-(`steps_per_execution`), the batches are gathered from tensors by a permutation made inside the
-data set rather than shuffled one by one, and validation is one forward pass without a data set of
-its own. The same forward pass gives the final predictions: `Model.predict` would be traced anew.
+Small models are bound by Python, not by arithmetic. So a whole epoch is one call into TensorFlow,
+in which batches are gathered from tensors by a permutation, and validation is one forward pass,
+which gives the final predictions too. Both are graphs that serve every later fit of the same make
+in this process (`models.program`).
 """
 
 import logging
@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import encode, optimizer, schedule
-from models.criterion import CLASSIFY, Criterion, EachMember, each_member
+from models import encode, program, schedule
+from models.course import Course
+from models.criterion import CLASSIFY, Criterion
 from models.curves import Epoch
 from models.mixing import Mixing
+from models.program import Program, State
 from models.progress import Progress
 from models.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
 from models.settings import FitSettings
@@ -47,66 +49,6 @@ class Fitted:
     """Whether it ended because it was worse than `stops` allow."""
     out_of_time: bool = False
     """Whether it ended because its minutes were over."""
-
-
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Validates after every epoch, keeps their figures, ends a fit whose loss is not finite, or
-    whose best one so far is above `stops`, or whose time is over.
-
-    Stands before EarlyStopping, which finds `val_loss` in the shared logs.
-    """
-
-    def __init__(
-        self,
-        validate: Callable[[], tuple[float, float | None]],
-        rate: Callable[[int], float],
-        stops: Sequence[float],
-        over: Callable[[], bool],
-        told: journal.Fit,
-    ) -> None:
-        """`validate` gives loss and accuracy; `rate` the learning rate of an epoch's last step;
-        `stops`: see `fit`; `over` whether there is no time for another epoch; `told` hears of every
-        epoch."""
-        super().__init__()
-        self.validate = validate
-        self.rate = rate
-        self.stops = stops
-        self.over = over
-        self.told = told
-        self.best = math.inf
-        self.stopped = False
-        self.out_of_time = False
-        self.epochs: list[Epoch] = []
-        self.diverged = False
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """As the class says; `logs` gains val_loss."""
-        logs["val_loss"], val_accuracy = self.validate()
-        if not math.isfinite(logs["loss"]) or not math.isfinite(logs["val_loss"]):
-            self.diverged = True
-            self.model.stop_training = True
-            # EarlyStopping must not take a missing number for the best.
-            logs["val_loss"] = math.inf
-        self.epochs.append(
-            Epoch(
-                epoch + 1,
-                _short(logs["loss"]),
-                _short(logs["accuracy"]) if "accuracy" in logs else None,
-                _short(logs["val_loss"]),
-                None if val_accuracy is None else _short(val_accuracy),
-                _short(self.rate(epoch)),
-            )
-        )
-        self.told.epoch(asdict(self.epochs[-1]))
-        self.best = min(self.best, logs["val_loss"])
-        if not self.diverged and epoch < len(self.stops) and self.best > self.stops[epoch]:
-            self.stopped = True
-            self.model.stop_training = True
-        # After its last epoch a fit came to its own end, however late.
-        whole = self.diverged or self.stopped or epoch + 1 == self.params["epochs"]
-        if not whole and self.over():
-            self.out_of_time = True
-            self.model.stop_training = True
 
 
 def _short(value: float) -> float:
@@ -233,55 +175,76 @@ def fit(
     begun = monotonic()
     about = {"seed": seed, "examples": len(train[0]), "parameters": network.count_params()}
     with span("fit"), journal.fit(name, settings.model_dump(), **about) as told:
-        others = [train[1], *([] if weights[0] is None else [_to_mean_one(weights[0])])]
-        dataset, steps = batches(train[0], others, settings.batch_size, seed)
-        if mixing is not None:
-            dataset, criterion = mixing.dataset(dataset), mixing.criterion(criterion)
-        network.compile(
-            optimizer.build(settings, steps, network.trainable_variables, factors),
-            EachMember(criterion.loss),
-            metrics=None if criterion.correct is None else [_metric(criterion.correct)],
-            steps_per_execution=steps,
-            jit_compile=False,  # slower on the CPU, several times so for convolutions
+        examples = [*train, *([] if weights[0] is None else [_to_mean_one(weights[0])])]
+        made = program.of(network, criterion, settings, mixing, factors, examples)
+        train_on, steps = _epochs(made, network, examples, settings, seed)
+        size = encode.rows(network)
+        course = Course(
+            settings, stops, lambda: minutes is not None and monotonic() - begun >= 60 * minutes
         )
-        forward = _forward(network)
-        watch = _Watch(
-            lambda: criterion.measure(validation[1], forward(validation[0]), weights[1]),
-            lambda epoch: optimizer.rate(network.optimizer, steps * (epoch + 1) - 1),
-            stops,
-            lambda: minutes is not None and monotonic() - begun >= 60 * minutes,
-            told,
-        )
-        averaged = [] if settings.ema is None else [optimizer.Averaged()]
-        callbacks = [
-            *averaged,
-            watch,
-            Progress(name),
-            *schedule.callbacks(settings),
-            *_stopping(settings),
-        ]
-        network.fit(
-            dataset,
-            epochs=settings.epochs,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            shuffle=False,  # done by the data set
-            verbose=0,
-        )
-        outputs = forward(validation[0])
-    fitted = Fitted(tuple(watch.epochs), outputs, watch.diverged, watch.stopped, watch.out_of_time)
-    loss, right = criterion.measure(validation[1], outputs, weights[1])
+        progress = Progress(name)
+        progress.set_params({"epochs": settings.epochs})
+        epochs: list[Epoch] = []
+        state = made.begin(network)
+        while not course.ended:
+            number = len(epochs)
+            rates = schedule.rates(settings, steps, number) * np.float32(course.share)
+            state, loss, right = train_on(number, rates, state)
+            outputs = made.outputs(validation[0], state, size)
+            val_loss, val_right = criterion.measure(validation[1], outputs, weights[1])
+            epochs.append(
+                Epoch(
+                    number + 1,
+                    _short(loss),
+                    None if criterion.correct is None else _short(right),
+                    _short(val_loss),
+                    None if val_right is None else _short(val_right),
+                    _short(float(rates[-1])),
+                )
+            )
+            told.epoch(asdict(epochs[-1]))
+            course.after((loss, val_loss), (state, outputs))
+            progress.on_epoch_end(number, {"val_loss": val_loss})
+        kept, outputs = course.kept
+        made.finish(network, kept)
+    fitted = Fitted(tuple(epochs), outputs, course.diverged, course.stopped, course.out_of_time)
+    loss, accuracy = criterion.measure(validation[1], outputs, weights[1])
     how = _ended(fitted)
-    told.end(how or "whole", val_loss=loss, val_accuracy=right)
+    told.end(how or "whole", val_loss=loss, val_accuracy=accuracy)
     log.info(
         "%s: %d epochs, validation loss %.4f%s%s",
         name,
         len(fitted.epochs),
         loss,
-        "" if right is None else f", accuracy {right:.4f}",
+        "" if accuracy is None else f", accuracy {accuracy:.4f}",
         how and f", {how}",
     )
     return fitted
+
+
+_Trained = Callable[[int, npt.NDArray[np.float32], State], tuple[State, float, float]]
+"""An epoch by its number: what it is trained at, and what it begins with, to what it leaves."""
+
+
+def _epochs(
+    made: Program,
+    network: keras.Model,
+    examples: Sequence[Any],
+    settings: FitSettings,
+    seed: int,
+) -> tuple[_Trained, int]:
+    """How epochs are trained, and the steps of each."""
+    values, size = made.values(network, settings, seed), settings.batch_size
+    if isinstance(examples[0], np.ndarray):
+        arrays = [tf.constant(array) for array in examples]
+
+        def in_memory(number: int, rates: Any, state: State) -> tuple[State, float, float]:
+            return made.epoch(arrays, size, (seed, number), rates, state, values)
+
+        return in_memory, math.ceil(len(examples[0]) / size)
+    dataset, steps = batches(examples[0], examples[1:], size, seed)
+    drawn = iter(dataset)
+    return lambda number, rates, state: made.epoch_from(drawn, rates, state, values), steps
 
 
 def _ended(fitted: Fitted) -> str:
@@ -297,20 +260,6 @@ def _to_mean_one(weights: Array) -> Array:
     """So that weights change what counts, and not the size of the steps."""
     scaled: Array = (weights / weights.mean()).astype(np.float32)
     return scaled
-
-
-def _metric(correct: Callable[[Any, Any], Any]) -> keras.metrics.Metric:
-    return keras.metrics.MeanMetricWrapper(each_member(correct), name="accuracy")
-
-
-def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
-    if settings.patience is None:
-        return []
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss", mode="min", patience=settings.patience, restore_best_weights=True
-        )
-    ]
 
 
 def _forward(network: keras.Model) -> Callable[[Rows], npt.NDArray[np.float32]]:

@@ -28,10 +28,11 @@ class Mixing:
 
     def dataset(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """An endless data set of batches (inputs, codes, and weights if any), mixed."""
-        return batches.enumerate().map(self._mixed)
+        return batches.enumerate().map(self.mixed)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _mixed(self, step: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+    def mixed(self, step: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        """One batch, by numbers that follow from the seed and the step."""
         inputs, codes, *weights = batch
         share = beta(
             tf.shape(inputs)[:1], self.alpha, tf.stack([self.seed, tf.cast(step, "int64")])

@@ -1,4 +1,4 @@
-"""Keras's optimizers as the settings name them, and the average of weights."""
+"""Keras's optimizers as the settings name them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -102,41 +102,3 @@ def _paced(
             return factors[place]
 
     return Paced
-
-
-class Averaged(keras.callbacks.Callback):  # type: ignore[misc]
-    """Puts the average of the weights in their place whenever an epoch ends.
-
-    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992. Stands
-    before all callbacks that validate or keep weights, so that both are about the average; when
-    the next epoch begins the weights are put back, and training goes on as if nothing had been.
-    Unlike Keras's own callback it leaves the average itself alone: so what Keras puts into the
-    network when a fit ends is the average after the last epoch, whichever epoch that is.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: list[Any] | None = None
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Put the weights back."""
-        if self.held is not None:
-            for variable, value in zip(self.model.trainable_variables, self.held, strict=True):
-                variable.assign(value)
-            self.held = None
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Put the average in their place."""
-        variables = self.model.trainable_variables
-        self.held = [keras.ops.copy(variable.value) for variable in variables]
-        averages = self.model.optimizer._model_variables_moving_average
-        for variable, average in zip(variables, averages, strict=True):
-            variable.assign(average)
-
-
-def rate(optimizer: keras.Optimizer, step: int) -> float:
-    """The learning rate of a step, counted from 0; of one that callbacks change the present one."""
-    planned = optimizer._learning_rate
-    if isinstance(planned, keras.optimizers.schedules.LearningRateSchedule):
-        return float(keras.ops.convert_to_numpy(planned(step)))
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))

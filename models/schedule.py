@@ -1,12 +1,14 @@
 """How the learning rate changes while a fit goes on, as a function of the step.
 
-An epoch is one call into TensorFlow, so all but `plateau` is computed inside the graph.
+Rates are reckoned before an epoch begins, one for each step, and handed to it.
 """
 
 import math
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from models.settings import FitSettings
 
@@ -21,7 +23,8 @@ RISING = 0.3
 def learning_rate(settings: FitSettings, steps: int) -> Any:
     """What a Keras optimizer takes as its learning rate; `steps` an epoch.
 
-    A number where it is fixed, or changed by a callback (`plateau`); else a schedule.
+    A number where it is fixed, or falls with the validation loss (`plateau`, see
+    `models.course`); else a schedule.
     """
     total = settings.epochs * steps
     if settings.schedule == "plateau":
@@ -104,17 +107,11 @@ def _between(first: float, last: float, share: Any) -> Any:
     return first + (last - first) * turned
 
 
-def callbacks(settings: FitSettings) -> list[keras.callbacks.Callback]:
-    """What changes the rate between epochs, by the validation loss."""
-    # A factor of 1 changes nothing, and Keras refuses it.
-    if settings.schedule != "plateau" or settings.decay == 1:
-        return []
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            mode="min",
-            factor=settings.decay,
-            patience=settings.decay_epochs,
-            min_delta=0,
-        )
-    ]
+def rates(settings: FitSettings, steps: int, epoch: int) -> npt.NDArray[np.float32]:
+    """The learning rate of each of an epoch's `steps`, epochs counted from 0."""
+    planned = learning_rate(settings, steps)
+    if not callable(planned):
+        return np.full(steps, planned, np.float32)
+    places = keras.ops.arange(epoch * steps, (epoch + 1) * steps)
+    told: npt.NDArray[np.float32] = keras.ops.convert_to_numpy(planned(places)).astype(np.float32)
+    return told

@@ -102,20 +102,23 @@ def _reason(error: BaseException) -> str:
     return re.sub(r"0x[0-9a-f]+", "0x…", told)[:LETTERS]
 
 
-def thresholds(curves: Sequence[Sequence[float]], epochs: int) -> tuple[float, ...]:
+def running_means(losses: Sequence[float]) -> tuple[float, ...]:
+    """The mean of the losses up to each epoch."""
+    return tuple(math.fsum(losses[:epoch]) / epoch for epoch in range(1, len(losses) + 1))
+
+
+def thresholds(means: Sequence[Sequence[float]], epochs: int) -> tuple[float, ...]:
     """The validation loss by epoch that a trial's best one so far must not exceed.
 
     The median stopping rule (Golovin et al., "Google Vizier: a service for black-box
     optimization", KDD 2017): the median over earlier trials of the mean of each one's losses up to
-    that epoch. `curves`: their validation losses by epoch; one that ended sooner stays where it
-    ended. Infinite within the grace, and without curves there are none.
+    that epoch. `means`: their running means by epoch; one that ended sooner stays where it ended.
+    Infinite within the grace, and without earlier trials there are none.
     """
-    if not curves:
+    if not means:
         return ()
     grace = math.ceil(GRACE * epochs)
     return tuple(
-        math.inf
-        if epoch <= grace
-        else median(math.fsum(curve[:epoch]) / len(curve[:epoch]) for curve in curves)
+        math.inf if epoch <= grace else median(own[min(epoch, len(own)) - 1] for own in means)
         for epoch in range(1, epochs + 1)
     )

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from models.rounds import ROUND
 from models.settings import Recipe
 from models.space import Dimension
 from models.training import Run
-from models.trials import Attempt, Outcome, Status, attempt, thresholds
+from models.trials import Attempt, Outcome, Status, attempt, running_means, thresholds
 from pipeline.errors import InputError
 from pipeline.executor import Executor
 
@@ -49,7 +49,7 @@ class Trial:
     status: Status
     reason: str
     runs: tuple[Run, ...]
-    """One a fold; fewer where there were errors."""
+    """One a fold; fewer where there were errors; without their predictions."""
 
     @property
     def epochs(self) -> int:
@@ -159,11 +159,18 @@ def run(
         epochs=min(recipe.epochs, limits.longest),
     )
     trials: list[Trial] = []
+    earlier = _Earlier(len(held))
     while proposals := oracle.ask(_room(trials, len(held), limits, params, begun)):
-        curves = _curves(trials, len(held)) if params.hopeless else {}
         attempts = [
             _attempt(
-                len(trials) + place, proposal, one.fold, development, recipe, limits, params, curves
+                len(trials) + place,
+                proposal,
+                one.fold,
+                development,
+                recipe,
+                limits,
+                params,
+                earlier,
             )
             for one in held  # fold by fold: a process keeps the last one that it encoded
             for place, proposal in enumerate(proposals, 1)
@@ -176,6 +183,8 @@ def run(
             trial = _trial(len(trials) + 1, proposal.values, budget, seed, own, held, metric)
             oracle.tell(proposal, trial.score)
             trials.append(trial)
+        if params.hopeless:
+            earlier.add(trials[-len(proposals) :])
     return trials
 
 
@@ -197,18 +206,30 @@ def _room(
     return min(room, whole if trials else max(1, whole))
 
 
-def _curves(trials: Sequence[Trial], folds: int) -> dict[int, list[list[float]]]:
+class _Earlier:
     """Validation losses of the trials of earlier rounds, by the fold's place.
 
     Not of the same round: which of its trials ends first depends on the number of workers.
     """
-    scored = [trial for trial in trials if trial.status in SCORED]
-    return {
-        place: [
-            [line.val_loss for fit in trial.runs[place].lines for line in fit] for trial in scored
-        ]
-        for place in range(folds)
-    }
+
+    def __init__(self, folds: int) -> None:
+        self._means: list[list[tuple[float, ...]]] = [[] for _ in range(folds)]
+        self._stops: dict[tuple[int, int], tuple[float, ...]] = {}
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """A round has ended."""
+        self._stops.clear()
+        for trial in trials:
+            if trial.status not in SCORED:
+                continue
+            for own, run in zip(self._means, trial.runs, strict=True):
+                own.append(running_means([line.val_loss for fit in run.lines for line in fit]))
+
+    def stops(self, place: int, epochs: int) -> tuple[float, ...]:
+        """See `thresholds`; the same for all trials of a round that are as long."""
+        if (place, epochs) not in self._stops:
+            self._stops[place, epochs] = thresholds(self._means[place], epochs)
+        return self._stops[place, epochs]
 
 
 def _attempt(
@@ -219,7 +240,7 @@ def _attempt(
     recipe: Recipe,
     limits: Limits,
     params: "SearchParams",
-    curves: Mapping[int, list[list[float]]],
+    earlier: _Earlier,
 ) -> Attempt:
     from models import tuning
 
@@ -237,7 +258,7 @@ def _attempt(
         minutes=limits.minutes_each,
         fold=fold,
         share=params.share,
-        stops=thresholds(curves.get(fold or 0, ()), varied.epochs),
+        stops=earlier.stops(fold or 0, varied.epochs),
     )
 
 
@@ -262,4 +283,6 @@ def _trial(
             loss = float(f"{fmean(run.loss for run in runs):.6g}")
         else:
             status, reason = "failed", "the objective cannot be told from what it was validated on"
+    # What was predicted has been scored: of a thousand trials it would fill the memory.
+    runs = tuple(replace(run, predictions=run.predictions[:0].copy()) for run in runs)
     return Trial(number, values, budget, seed, score, spread, loss, status, reason, runs)

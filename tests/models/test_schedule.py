@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from models import determinism, optimizer, schedule
+from models import determinism, schedule
 from tests.models import small
 
 STEPS, EPOCHS = 10, 20
@@ -81,15 +81,28 @@ def test_one_cycle_goes_up_once_and_down_once():
     assert told[top // 2] == pytest.approx(0.1 / 25 + (0.1 - 0.1 / 25) / 2)
 
 
-def test_only_a_plateau_is_for_callbacks():
-    assert schedule.callbacks(small.settings(schedule="cosine")) == []
-    assert schedule.callbacks(small.settings(schedule="plateau", decay=1)) == []
-    [callback] = schedule.callbacks(small.settings(schedule="plateau", decay_epochs=3))
-    assert (callback.factor, callback.patience) == (0.5, 3)
-
-
-def test_the_rate_of_a_step_is_told():
-    planned = optimizer.build(small.settings(schedule="cosine", learning_rate=0.1), STEPS, [])
-    fixed = optimizer.build(small.settings(learning_rate=0.1), STEPS, [])
-    assert optimizer.rate(planned, small.SETTINGS.epochs * STEPS // 2) == pytest.approx(0.05)
-    assert optimizer.rate(fixed, 7) == pytest.approx(0.1)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fixed",
+        "exponential",
+        "staircase",
+        "cosine",
+        "restarts",
+        "piecewise",
+        "one_cycle",
+        "plateau",
+    ],
+)
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_the_rates_of_an_epoch_are_those_of_its_steps(name, warmup):
+    settings = small.settings(
+        epochs=EPOCHS, learning_rate=0.1, schedule=name, warmup=warmup, decay_epochs=2
+    )
+    for epoch in (0, 3, EPOCHS - 1):
+        told = schedule.rates(settings, STEPS, epoch)
+        planned = schedule.learning_rate(settings, STEPS)
+        places = range(epoch * STEPS, (epoch + 1) * STEPS)
+        alone = [float(planned(place)) if callable(planned) else planned for place in places]
+        assert told.dtype == np.float32
+        assert told.tolist() == pytest.approx(alone, rel=1e-5)

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from models import fit, training, trials
-from models.trials import Attempt, Outcome, thresholds
+from models.trials import Attempt, Outcome, running_means, thresholds
 from pipeline import pieces, snapshot
 from pipeline.executor import InSeries
 from tests.models import small
@@ -12,11 +12,11 @@ from tests.models import small
 def test_thresholds_are_medians_of_running_means_after_a_grace():
     curves = [[4.0, 2.0, 0.0, 2.0], [1.0, 1.0, 1.0, 1.0], [8.0, 0.0]]
 
-    found = thresholds(curves, 8)
+    found = thresholds([running_means(curve) for curve in curves], 8)
 
     # Running means by epoch: 4, 3, 2, 2 and then 2; 1; 8, 4 and then 4.
     assert found == (math.inf, math.inf, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
-    assert thresholds(curves, 4) == (math.inf, 3.0, 2.0, 2.0)
+    assert thresholds([running_means(curve) for curve in curves], 4) == (math.inf, 3.0, 2.0, 2.0)
 
 
 def test_without_earlier_trials_there_are_none():
