@@ -34,7 +34,7 @@ def training_run() -> State[Any]:
         project = open_project()
         project.require_rendered()
         params = project.params()
-        memory = Memory(project.root)
+        memory = Memory(project.root, params.run.remote)
         with kept(project.root, params, "run") as keeper:
             with (
                 PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
@@ -43,6 +43,8 @@ def training_run() -> State[Any]:
                 training(read_given())
             write_page(project.nodes, project.root, read_worth(project.root))
             publish(project.root)
+        if params.run.push:
+            memory.push(door.found)
     except FettleError as error:
         return failed(error)
     except Exception as error:

@@ -1,6 +1,8 @@
 """The section `run` of params.yaml: how the pipeline runs, not what it makes."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from pipeline.params import Section
 
@@ -27,3 +29,13 @@ class RunParams(Section):
     """Cron expression, UTC, on which `make ui` runs the pipeline."""
     tracking: TrackingParams
     """Read by the doors alone: no figure of a stage follows from who is told of it."""
+    remote: str | None
+    """Name of the DVC remote whose run cache is asked before a stage runs; None: none."""
+    push: bool
+    """Whether a run's results go to that remote at its end."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.push and self.remote is None:
+            raise ValueError("push needs a remote to push to: give the name of one in run.remote")
+        return self

@@ -25,8 +25,9 @@ class Oven(Section):
 
 
 NONE = "tracking: {tensorboard: false, mlflow: false, dvclive: false}"
+ALONE = "remote: null, push: false"
 GOOD = (
-    f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
+    f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}, {ALONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
 )
 
 
@@ -58,6 +59,7 @@ def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
         ("[1, 2]", str([1] * 10), "oven: shelves are too many for any heat."),
         ("oven:", "ovem:", "ovem: there is no such key; did you mean oven?"),
         ("workers: 2", "workers: 0", "run.workers: 0 was given"),
+        ("push: false", "push: true", "run: push needs a remote to push to"),
         ("run: {", "run: {{", "this is not valid YAML"),
         ("oven: {", "run: {", "this is not valid YAML"),
     ],
