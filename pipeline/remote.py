@@ -10,9 +10,11 @@ not lead outside the folder. What the files say is theirs: see docs/security.md.
 
 import logging
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,9 +101,11 @@ class Remote:
             return False
         known = not stage.changed_stage() and stage.deps_cached()
         if known and all(out.hash_info for out in stage.outs):
-            self._answering(self._odb().path)
+            self._answering()
             if self._bring(stage, to_single_stage_lockfile(stage)):
                 return True
+        if not self._listed:
+            return False
         stage.save_deps()
         key = _get_stage_hash(stage)
         for value, entry in self._entries(key):
@@ -110,28 +114,32 @@ class Remote:
                 return True
         return False
 
+    @cached_property
     def _odb(self) -> Any:
-        """The store of files; its run cache lies beside it."""
+        """The store of files; made once, since making one connects."""
         return self._repo.cloud.get_remote_odb(self.name, "fetch")
 
-    def _runs(self) -> tuple[Any, str]:
-        """File system and folder of the run cache."""
-        odb = self._repo.cloud.get_remote_odb(
+    @cached_property
+    def _runs(self) -> str:
+        """The folder of the run cache, which lies beside the files."""
+        beside = self._repo.cloud.get_remote_odb(
             self.name, "fetch --run-cache", hash_name="md5-dos2unix"
         )
-        return odb.fs, odb.fs.join(odb.path, "runs")
+        return str(self._odb.fs.join(beside.path, "runs"))
 
-    def _answering(self, folder: str) -> None:
+    @property
+    def _listed(self) -> bool:
+        """Whether it can say what is in a folder; by HTTP there are files alone, as DVC has it."""
+        return self._odb.fs.protocol not in ("http", "https")
+
+    def _answering(self) -> None:
         """Raise TimeoutError where the remote does not say in time whether a folder is there."""
-        fs, _ = self._runs()
-        within(PATIENCE_SECONDS, lambda: fs.exists(folder))
+        within(PATIENCE_SECONDS, lambda: self._odb.fs.exists(self._odb.path))
 
     def _entries(self, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Entries for the inputs whose hash is `key`, with their names; raises Refused."""
-        import tempfile
-
-        fs, runs = self._runs()
-        folder = fs.join(runs, key[:2], key)
+        fs = self._odb.fs
+        folder = fs.join(self._runs, key[:2], key)
         for path in within(PATIENCE_SECONDS, lambda: _files(fs, folder)):
             value = fs.name(path)
             if fs.size(path) > LARGEST_ENTRY:
@@ -149,7 +157,7 @@ class Remote:
             if out.is_dir_checksum and not self._bring_list(out):
                 return False
         for wanted in cached.get_used_objs(remote=self.name).values():
-            self._repo.cloud.pull(wanted, odb=self._odb())
+            self._repo.cloud.pull(wanted, odb=self._odb)
         return bool(cached.outs_cached())
 
     def _bring_list(self, out: Any) -> bool:
@@ -157,7 +165,7 @@ class Remote:
         from dvc_data.hashfile.tree import Tree
 
         if out.changed_cache():
-            self._repo.cloud.pull([out.hash_info], odb=self._odb())
+            self._repo.cloud.pull([out.hash_info], odb=self._odb)
         try:
             tree = Tree.load(self._repo.cache.local, out.hash_info)
         except FileNotFoundError:
@@ -180,12 +188,14 @@ class Remote:
     def _push(self, stages: Iterable[Any]) -> bool:
         from dvc.fs import generic
 
-        fs, runs = self._runs()
-        within(PATIENCE_SECONDS, lambda: fs.exists(runs))
+        self._answering()
         self._repo.push(remote=self.name)
+        if not self._listed:
+            return True
+        fs = self._odb.fs
         here = Path(self._repo.stage_cache.cache_dir)
         for path in [one for stage in stages for one in self._remembered(stage)]:
-            there = fs.join(runs, *path.relative_to(here).parts)
+            there = fs.join(self._runs, *path.relative_to(here).parts)
             if not fs.exists(there):
                 generic.copy(self._repo.cache.legacy.fs, str(path), fs, there)
         return True
