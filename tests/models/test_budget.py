@@ -89,7 +89,8 @@ def test_mistakes_name_the_key_and_what_is_allowed(tmp_path, line, told):
     path = tmp_path / "params.yaml"
     path.write_text(
         "run: {workers: 1, schedule: '0 3 * * *',\n"
-        "  tracking: {tensorboard: false, mlflow: false, dvclive: false}, remote: null, push: false}\n"
+        "  tracking: {tensorboard: false, mlflow: false, dvclive: false},\n"
+        "  remote: null, push: false}\n"
         f"budget:\n  {line}\n{''.join(rest)}"
     )
 

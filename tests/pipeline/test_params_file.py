@@ -26,7 +26,10 @@ class Oven(Section):
 
 NONE = "tracking: {tensorboard: false, mlflow: false, dvclive: false}"
 ALONE = "remote: null, push: false"
-GOOD = f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}, {ALONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
+GOOD = (
+    f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}, {ALONE}}}\n"
+    "oven: {heat: 1e-3, shelves: [1, 2]}\n"
+)
 
 
 def read(tmp_path: Path, text: str) -> Oven:

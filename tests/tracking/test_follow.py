@@ -55,7 +55,8 @@ from pipeline.run_params import RunParams, TrackingParams
 from tracking.keeping import kept
 
 trackers = TrackingParams(tensorboard=True, mlflow=False, dvclive=False)
-params = Params({"run": RunParams(workers=1, schedule="", tracking=trackers, remote=None, push=False)})
+run = RunParams(workers=1, schedule="", tracking=trackers, remote=None, push=False)
+params = Params({"run": run})
 with kept(Path.cwd(), params, "run") as keeper:
     keeper.follow()
     journal.enter("search")

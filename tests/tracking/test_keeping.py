@@ -18,9 +18,8 @@ from tracking.tracker import Place
 def params(*on: str) -> Params:
     names = ("tensorboard", "mlflow", "dvclive")
     tracking = TrackingParams(**{name: name in on for name in names})
-    return Params(
-        {"run": RunParams(workers=1, schedule="", tracking=tracking, remote=None, push=False)}
-    )
+    run = RunParams(workers=1, schedule="", tracking=tracking, remote=None, push=False)
+    return Params({"run": run})
 
 
 @pytest.fixture
