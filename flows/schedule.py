@@ -44,7 +44,7 @@ def training_run() -> State[Any]:
         project = open_project()
         project.require_rendered()
         params = project.params()
-        memory = Memory(project.root)
+        memory = Memory(project.root, params.run.remote)
         with at_work(project.root), kept(project.root, params, "run") as keeper:
             with (
                 PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
@@ -53,6 +53,8 @@ def training_run() -> State[Any]:
                 training(read_given())
             write_page(project.nodes, project.root, read_worth(project.root))
             publish(project.root)
+        if params.run.push:
+            memory.push(door.found)
     except FettleError as error:
         return failed(error)
     except Exception as error:

@@ -16,6 +16,7 @@ import keras
 from models import (
     activations,  # noqa: F401  registers what the files name
     determinism,
+    inspection,
     layers,  # noqa: F401  likewise
     member_layers,  # noqa: F401  likewise
     number_layers,  # noqa: F401  likewise
@@ -72,6 +73,10 @@ def _anonymous(value: Any) -> Any:
 
 
 def load(path: Path) -> keras.Model:
-    """The model in a `.keras` file, uncompiled; no code in the file is executed."""
+    """The model in a `.keras` file, uncompiled; no code in the file is executed.
+
+    Raises InputError where it names code, or is no archive of a model.
+    """
+    inspection.require_harmless(path)
     determinism.pin()
     return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -4,10 +4,8 @@ Nothing in the file is executed: what a file may hold is looked at before Keras 
 reads it with `safe_mode`, and it is never written to.
 """
 
-import json
 import logging
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from models import (
     criterion,
     encode,
     hidden,
+    inspection,
     member_layers,
     number_layers,
     text_layers,
@@ -38,13 +37,6 @@ Floats = npt.NDArray[np.float32]
 Feed = Callable[[Examples], list[Any]]
 """Examples to a model's inputs, in their order."""
 
-LEGACY = (".h5", ".hdf5")
-MODULES = ("keras", "builtins")
-"""Python packages that what a file names may come from."""
-CODE = ("lambda", "torchmodulewrapper", "tfsmlayer")
-"""What a layer that runs code from its file is called, or part of that."""
-CONFIGURATION = 1 << 26
-"""Bytes of a model's description at the most (64 MiB)."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Of red, green and blue in grey (ITU-R BT.601), as pictures are read elsewhere here."""
 LEAST = 1e-7
@@ -150,64 +142,23 @@ def _refuse_code(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"distill.teacher: {path}: there is no such file.")
     suffix = path.suffix.lower()
-    if suffix not in (".keras", *LEGACY):
+    if suffix not in (".keras", *inspection.LEGACY):
         raise InputError(
             f"distill.teacher: {path}: a Keras model is read from a .keras or an .h5 file.\n"
             "Save it so: model.save('teacher.keras')"
         )
     try:
-        described = _described(path, legacy=suffix in LEGACY)
+        described = inspection.described(path)
+    except InputError as error:
+        raise InputError(f"distill.teacher: {error}") from None
     except Exception as error:
         # Damaged bytes raise errors of any class in zipfile, zlib, HDF5 and json.
         raise _unreadable(path, error) from None
-    for name, module in _named(described):
-        if any(part in name.lower() for part in CODE):
-            raise InputError(
-                f"distill.teacher: {path}: it has a layer {name!r}, which would run code from "
-                "the file; that is never done.\n"
-                "Build the model of Keras's own layers and save it again."
-            )
-        if module is not None and module.split(".")[0] not in MODULES:
-            raise InputError(
-                f"distill.teacher: {path}: {name!r} comes from the Python module {module!r}, and "
-                "code from elsewhere is never loaded.\n"
-                "Build the model of Keras's own layers and save it again."
-            )
-
-
-def _described(path: Path, *, legacy: bool) -> Any:
-    """The model's description in the file, as JSON."""
-    if legacy:
-        import h5py  # type: ignore[import-untyped]
-
-        with h5py.File(path, mode="r") as file:
-            text = file.attrs.get("model_config")
-        if text is None:
-            raise ValueError("it holds weights and no model")
-    else:
-        with zipfile.ZipFile(path) as archived:
-            if archived.getinfo("config.json").file_size > CONFIGURATION:
-                raise ValueError("its description is too large")
-            text = archived.read("config.json")
-    return json.loads(text)
-
-
-def _named(described: Any) -> list[tuple[str, str | None]]:
-    """All classes and functions that are named, with their modules where these are told."""
-    found, left = [], [described]
-    while left:
-        held = left.pop()
-        if isinstance(held, Mapping):
-            # What this project registers bears its name; it is loaded by that alone.
-            own = str(held.get("registered_name", "")).startswith("fettle>")
-            if "class_name" in held:
-                module = held.get("module")
-                told = None if own or module is None else str(module)
-                found.append((str(held["class_name"]), told))
-            left += held.values()
-        elif isinstance(held, list):
-            left += held
-    return found
+    if told := inspection.code(described) or inspection.foreign(described):
+        raise InputError(
+            f"distill.teacher: {path}: {told}.\n"
+            "Build the model of Keras's own layers and save it again."
+        )
 
 
 def _read(path: Path) -> keras.Model:

@@ -4,7 +4,6 @@ Nothing in the file is executed: it is looked at as text first, and then loaded 
 `models.archive.load`.
 """
 
-import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import keras
 
 from dataset.examples import PICTURE, Schema
 from dataset.pictures.labelled import available
-from models import archive, determinism, encode, layers, network, source_base
+from models import archive, determinism, encode, inspection, layers, network, source_base
 from models.bases import BASE
 from models.encode import Statistics
 from models.source_units import alike
@@ -98,31 +97,15 @@ def _require_ours(path: Path) -> None:
         size = sum(member.file_size for member in file.infolist())
         if 2 * size > available():
             raise InputError(f"{path}: the model takes {size / 1e9:,.1f} GB: too much here.")
-        config = json.loads(file.read("config.json"))
-    if _has_code(config):
-        raise InputError(
-            f"{path}: holds code of its own (a Lambda layer), which is never executed.\n{WOULD_FIT}"
-        )
+    config = inspection.described(path)
+    if told := inspection.code(config) or inspection.foreign(config):
+        raise InputError(f"{path}: {told}.\n{WOULD_FIT}")
     try:
         names = [layer["config"]["name"] for layer in config["config"]["layers"]]
     except (KeyError, TypeError):
         names = []
     if not {"encoder", "network"} <= {name for name in names if isinstance(name, str)}:
         raise _foreign(path, 'it has no layers "encoder" and "network"')
-
-
-def _has_code(config: Any) -> bool:
-    """Whether a function is written out anywhere in a model's description."""
-    waiting = [config]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            if part.get("class_name") in ("Lambda", "__lambda__"):
-                return True
-            waiting.extend(part.values())
-        elif isinstance(part, list):
-            waiting.extend(part)
-    return False
 
 
 def _foreign(path: Path, why: str) -> InputError:

@@ -1,5 +1,6 @@
 """DVC as the pipeline's one memory: is a stage current, can it be restored, keep what it made.
 
+Where a remote is named, what cannot be restored here is looked for there before it is run.
 The sequence is DVC's own (dvc/stage/__init__.py: reproduce, run): what one door leaves in
 dvc.lock, cache and run cache the other finds. While a body runs, its inputs are held for reading
 and its outputs for writing in DVC's read-write lock, so that a `dvc repro` started meanwhile is
@@ -8,7 +9,7 @@ refused as busy; the repository's own lock is free, as it is while DVC runs a co
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from pipeline import mend
 from pipeline.errors import EnvironmentFault
 from pipeline.mend import LOCK
+from pipeline.remote import Remote
 from pipeline.render import DVC_YAML
 
 
@@ -26,14 +28,17 @@ class Found(Enum):
     """Nothing changed; the outputs are in place."""
     RESTORED = "restored"
     """The outputs of an earlier run with the same inputs were checked out."""
+    FETCHED = "fetched"
+    """The same, of a run elsewhere: they came from the remote."""
     RAN = "ran"
     """The body ran and its outputs were committed."""
 
 
 class Memory:
-    """The DVC repository at `root`."""
+    """The DVC repository at `root`, and if named the remote that others share their runs in."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remote: str | None = None) -> None:
+        """Raises InputError where DVC has no remote of that name."""
         from dvc.repo import Repo
 
         # Its progress bars and hints would go between the lines of the run.
@@ -41,6 +46,7 @@ class Memory:
         mend.dvc_lock(root)
         mend.rwlock(root)
         self.repo: Any = Repo(str(root))
+        self.remote = None if remote is None else Remote(self.repo, remote)
         self._root = root
         self._parsed: tuple[list[tuple[int, int] | None], Any] | None = None
 
@@ -60,12 +66,40 @@ class Memory:
                 if self._restore(stage):
                     self._keep(stage)
                     return Found.RESTORED
+                if self._fetch(name) and self._restore(stage):
+                    self._keep(stage)
+                    return Found.FETCHED
                 stage.remove_outs()
                 self._run_unlocked(stage, body)
                 self._keep(stage)
                 return Found.RAN
         except LockError as error:
             raise busy(name, error) from None
+
+    def words(self, found: Found) -> str:
+        """What the memory did, for people."""
+        if found is Found.FETCHED and self.remote is not None:
+            return f"fetched from {self.remote.name}"
+        return found.value
+
+    def push(self, names: Iterable[str]) -> None:
+        """Hand the data, the results of these stages and the memory of them to the remote.
+
+        A remote that does not answer is said, and is no error. Raises EnvironmentFault as
+        `recall_or_run`.
+        """
+        from dvc.lock import LockError
+        from dvc.repo import lock_repo
+
+        if self.remote is None:
+            return
+        # DVC read the lock file before the run wrote it.
+        self.repo._reset()
+        try:
+            with lock_repo(self.repo):
+                self.remote.push([self._load(name) for name in names])
+        except LockError as error:
+            raise busy("push", error) from None
 
     def _load(self, name: str) -> Any:
         """A new DVC stage; dvc.yaml and dvc.lock are parsed again only when they changed.
@@ -90,6 +124,16 @@ class Memory:
         except RunCacheNotFoundError:
             return False
         return True
+
+    def _fetch(self, name: str) -> bool:
+        """Whether the remote had the results, which are in the cache then."""
+        if self.remote is None:
+            return False
+        # Anew, as dvc.lock has it: looking for it here wrote the inputs' hashes into the other.
+        stage = self._load(name)
+        if any(not dependency.exists for dependency in stage.deps):
+            return False
+        return self.remote.fetch(stage)
 
     def _run_unlocked(self, stage: Any, body: Callable[[], None]) -> None:
         from dvc.rwlock import rwlock

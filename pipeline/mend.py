@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.yaml_file import require_small
 
 LOCK = Path("dvc.lock")
 RWLOCK = Path(".dvc", "tmp", "rwlock")
@@ -33,9 +34,10 @@ def dvc_lock(root: Path) -> None:
             "(git checkout --ours dvc.lock) and run again."
         )
     try:
+        require_small(path)
         # The parser in C: the lock is long, and only its shape matters here.
         COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
-    except (YAMLError, Invalid):
+    except (YAMLError, Invalid, UnicodeDecodeError):
         aside = root / ".fettle" / "dvc.lock.damaged"
         aside.parent.mkdir(exist_ok=True)
         path.replace(aside)

@@ -282,5 +282,6 @@ class PrefectDoor:
             write_timing(node, timing, self._root)
             log.info("%s: done in %.1f s", node.name, timing["seconds"])
             return Completed(message=f"Ran in {timing['seconds']:.1f} s")
-        log.info("%s: cached (%s)", node.name, found.value)
-        return Completed(name="Cached", message=f"DVC: {found.value}")
+        words = self._memory.words(found)
+        log.info("%s: cached (%s)", node.name, words)
+        return Completed(name="Cached", message=f"DVC: {words}")

@@ -35,8 +35,14 @@ class RunParams(Section):
     address, or a Prefect block as TYPE/NAME; null: nobody."""
     tracking: TrackingParams
     """Read by the doors alone: no figure of a stage follows from who is told of it."""
+    remote: str | None
+    """Name of the DVC remote whose run cache is asked before a stage runs; None: none."""
+    push: bool
+    """Whether a run's results go to that remote at its end."""
 
     @model_validator(mode="after")
-    def _tell_no_address(self) -> Self:
+    def _consistent(self) -> Self:
         require_no_address(self.notify)
+        if self.push and self.remote is None:
+            raise ValueError("push needs a remote to push to: give the name of one in run.remote")
         return self

@@ -66,7 +66,7 @@ class StageEnded(_OfStage):
 
     event: Literal["stage ended"]
     found: str
-    """ran, current, restored or failed."""
+    """ran, current, restored, fetched or failed."""
     description: str = ""
     params: dict[str, Any] = {}
     metrics: dict[str, Any] = {}

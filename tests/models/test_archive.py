@@ -9,6 +9,7 @@ import pytest
 from dataset.examples import PICTURE, Examples
 from dataset.target import Target
 from models import archive, determinism, encode, fit, network
+from pipeline.errors import InputError
 from tests.models import small
 
 
@@ -176,7 +177,7 @@ def test_code_in_a_file_is_not_executed(tmp_path):
     path: Path = tmp_path / "lambda.keras"
     archive.save(model, path)
 
-    with pytest.raises(ValueError, match="unsafe"):
+    with pytest.raises(InputError, match="would run code from the file"):
         archive.load(path)
 
 

@@ -59,6 +59,7 @@ def test_values_are_typed_and_frozen(tmp_path: Path) -> None:
         ("oven:", "ovem:", "ovem: there is no such key; did you mean oven?"),
         ("workers: 2", "workers: 0", "run.workers: 0 was given"),
         ("oven: {", "oven: {{", "this is not valid YAML"),
+        ("push: false", "push: true", "run: push needs a remote to push to"),
         ("oven: {", "run: {", "this is not valid YAML"),
     ],
 )
