@@ -9,13 +9,17 @@ from metrics.readings import Reading
 from models.evaluation import Chosen
 from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
+from pipeline.run_params import Runner
 from tracking.keeping import where
 
 log = logging.getLogger("fettle")
 
 
-def run(project: Project) -> int:
-    """Run the flow against a Prefect server; returns the exit code after saying how it ended."""
+def run(project: Project, runner: Runner | None = None) -> int:
+    """Run the flow against a Prefect server; returns the exit code after saying how it ended.
+
+    `runner` takes the place of `run.runner` in params.yaml.
+    """
     from pipeline import server
 
     own = server.configured_url() is None
@@ -30,7 +34,7 @@ def run(project: Project) -> int:
     for line in where(project.params(), project.root):
         log.info("%s", line)
     try:
-        state = training_run(return_state=True)
+        state = training_run(runner, return_state=True)
     except Exception as error:
         fault = as_fault(error)
         if fault is None:

@@ -5,6 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from pipeline.run_params import Runner
+
 
 @flow(
     name="training",
@@ -12,8 +14,10 @@ from prefect.client.schemas.objects import State
     "the result.",
     persist_result=False,
 )
-def training_run() -> State[Any]:
+def training_run(runner: Runner | None = None) -> State[Any]:
     """Run the pipeline of the checkout in the working directory.
+
+    runner: what runs trials, folds and seeds instead of what params.yaml names.
 
     Ends Completed, as Cached where nothing had to run, or Failed with a message for people.
     """
@@ -37,7 +41,9 @@ def training_run() -> State[Any]:
         memory = Memory(project.root)
         with kept(project.root, params, "run") as keeper:
             with (
-                PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
+                PrefectDoor(
+                    memory, params, project.code, project.root, keeper.follow, runner
+                ) as door,
                 through(door),
             ):
                 training(read_given())

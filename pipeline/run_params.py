@@ -1,8 +1,14 @@
 """The section `run` of params.yaml: how the pipeline runs, not what it makes."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from pipeline.params import Section
+
+Runner = Literal["local", "processes", "dask", "ray"]
+"""Where the pieces of stages run."""
+Minutes = Annotated[float, Field(gt=0, le=100_000)]
 
 
 class TrackingParams(Section):
@@ -21,8 +27,14 @@ class TrackingParams(Section):
 class RunParams(Section):
     """How the pipeline runs, not what it makes; no stage depends on it."""
 
+    runner: Runner
+    """What runs trials, folds and seeds; the bytes are the same with each."""
+    cluster: Annotated[str, Field(min_length=1)] | None
+    """Address of the Dask scheduler or the Ray cluster; None: one is started here for the run."""
     workers: int = Field(ge=1, le=256)
     """Processes that train trials and seeds side by side."""
+    timeouts: dict[str, Minutes]
+    """Minutes by stage after which it is ended."""
     schedule: str
     """Cron expression, UTC, on which `make ui` runs the pipeline."""
     tracking: TrackingParams

@@ -88,7 +88,7 @@ def test_mistakes_name_the_key_and_what_is_allowed(tmp_path, line, told):
     rest = [f"  {other}: null\n" for other in ("epochs", "minutes") if other != name]
     path = tmp_path / "params.yaml"
     path.write_text(
-        "run: {workers: 1, schedule: '0 3 * * *',\n"
+        "run: {runner: local, cluster: null, workers: 1, timeouts: {}, schedule: '0 3 * * *',\n"
         "  tracking: {tensorboard: false, mlflow: false, dvclive: false}}\n"
         f"budget:\n  {line}\n{''.join(rest)}"
     )

@@ -26,7 +26,8 @@ class Oven(Section):
 
 NONE = "tracking: {tensorboard: false, mlflow: false, dvclive: false}"
 GOOD = (
-    f"run: {{workers: 2, schedule: '0 3 * * *', {NONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
+    "run: {runner: local, cluster: null, workers: 2, timeouts: {}, schedule: '0 3 * * *', "
+    f"{NONE}}}\noven: {{heat: 1e-3, shelves: [1, 2]}}\n"
 )
 
 

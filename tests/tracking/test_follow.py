@@ -55,7 +55,8 @@ from pipeline.run_params import RunParams, TrackingParams
 from tracking.keeping import kept
 
 trackers = TrackingParams(tensorboard=True, mlflow=False, dvclive=False)
-params = Params({"run": RunParams(workers=1, schedule="", tracking=trackers)})
+run = dict(runner="local", cluster=None, workers=1, timeouts={}, schedule="")
+params = Params({"run": RunParams(**run, tracking=trackers)})
 with kept(Path.cwd(), params, "run") as keeper:
     keeper.follow()
     journal.enter("search")

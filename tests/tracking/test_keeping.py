@@ -18,7 +18,10 @@ from tracking.tracker import Place
 def params(*on: str) -> Params:
     names = ("tensorboard", "mlflow", "dvclive")
     tracking = TrackingParams(**{name: name in on for name in names})
-    return Params({"run": RunParams(workers=1, schedule="", tracking=tracking)})
+    run = RunParams(
+        runner="local", cluster=None, workers=1, timeouts={}, schedule="", tracking=tracking
+    )
+    return Params({"run": run})
 
 
 @pytest.fixture
