@@ -12,8 +12,8 @@ from pipeline.runners.processes import ProcessPool
 def pool(run: RunParams, root: Path, runner: Runner | None = None) -> Pool:
     """The runner that `run` names, or `runner` instead; nothing is started yet.
 
-    `run.cluster` is for Dask and Ray; the others stay on this machine. Raises EnvironmentFault where
-    what the runner needs is not installed.
+    `run.cluster` is for Dask and Ray; the others stay on this machine. Raises EnvironmentFault
+    where what the runner needs is not installed.
     """
     name = runner or run.runner
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import threading
 from collections import defaultdict
@@ -12,6 +13,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import cloudpickle
+import dask
 import distributed
 from distributed import Client, LocalCluster
 
@@ -56,29 +58,39 @@ class DaskPool(Pool):
             self._held.callback(cloudpickle.unregister_pickle_by_value, module)
         for name in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        address: Any = self._address
-        if address is None:
-            with _born_deaf():
-                address = self._held.enter_context(
-                    LocalCluster(
-                        n_workers=self._workers,
-                        threads_per_worker=1,
-                        host="127.0.0.1",
-                        dashboard_address=None,
-                        memory_limit=0,
-                        silence_logs=logging.CRITICAL,
-                        # A piece whose worker was lost is handed out again by the run.
-                        scheduler_kwargs={"allowed_failures": 0},
-                    )
-                )
-        client = self._held.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
+        # Before a cluster is started here, which changes this process's environment.
         terms = self._held.enter_context(elsewhere(self._root))
+        address = self._held.enter_context(self._cluster()) if not self._address else self._address
+        client = self._held.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
         self._run = terms.run
         client.subscribe_topic(f"fettle-{self._run}", self._hear)
         plugin = HostPlugin(terms)
         client.register_plugin(plugin)
         self._held.callback(_unless_gone, client.unregister_worker_plugin, plugin.name)
         self._client = client
+
+    @contextmanager
+    def _cluster(self) -> Iterator[LocalCluster]:
+        """A scheduler in this process, and workers that end with it, even by `kill -9`."""
+        before = os.environ.copy()
+        # Threads of BLAS and OpenMP, which Dask sets here to hand them down: they are our own.
+        ours = dask.config.set({"distributed.nanny.pre-spawn-environ": {}})
+        with ours, _born_deaf():
+            cluster = LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+                # A piece whose worker was lost is handed out again by the run.
+                scheduler_kwargs={"allowed_failures": 0},
+            )
+        os.environ.update(before)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        with cluster:
+            yield cluster
 
     def _hear(self, event: tuple[float, Any]) -> None:
         _, (key, *line) = event

@@ -26,6 +26,8 @@ log = logging.getLogger("fettle")
 
 RETRIES = 3
 """Times that a piece is handed out again because its worker was lost."""
+PAUSE = 4.0
+"""Seconds until a piece is handed out for the third time; twice as many until the fourth."""
 PATIENCE = 300.0
 """Seconds that pieces wait for a cluster that has no worker at all."""
 OFTEN = 1.0
@@ -247,7 +249,7 @@ class _Round:
                 "finished stages and finished trials are kept."
             )
         log.warning("%s: its worker was lost (%s); handed out again", name, why)
-        wait = 0.0 if count == 1 else 2.0**count
+        wait = 0.0 if count == 1 else PAUSE * 2.0 ** (count - 2)
         self._waiting.appendleft((place, time.monotonic() + wait))
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -17,13 +18,10 @@ from pipeline.runners.host import Order
 from pipeline.runners.pool import Line, Pool, Work
 from pipeline.runners.terms import elsewhere
 
-# Read when Ray is imported.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-from ray import cloudpickle
-
+LONELY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Environment of a node that is started here: it listens on 127.0.0.1 alone."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Environment of this process, read when Ray is imported: no telemetry, no warning about GPUs."""
 MEMORY = 128 * 2**20
 """Bytes of Ray's store on a node that is started here: what travels is small."""
 
@@ -33,6 +31,8 @@ class RayPool(Pool):
     an actor that is kept for the next."""
 
     def __init__(self, address: str | None, workers: int, root: Path) -> None:
+        if find_spec("ray") is None:
+            raise ModuleNotFoundError(name="ray")
         self._address = address
         self._workers = workers
         self._root = root
@@ -41,17 +41,23 @@ class RayPool(Pool):
         self._free: list[Any] = []
         self._all: list[Any] = []
         self._make: Callable[[], Any] | None = None
+        self._ray: Any = None
 
     def capacity(self) -> int:
         """CPUs of all nodes there are now."""
         if self._make is None:
             self._open()
         try:
-            return int(ray.cluster_resources().get("CPU", 0))
+            return int(self._ray.cluster_resources().get("CPU", 0))
         except Exception as error:
             raise self._away(error) from None
 
     def _open(self) -> None:
+        os.environ.update(QUIET if self._address else QUIET | LONELY)
+        import ray
+        from ray import cloudpickle
+
+        self._ray = ray
         for module in (host, ray_worker):
             # Workers may lack the project, or have another version of it.
             cloudpickle.register_pickle_by_value(module)
@@ -59,7 +65,8 @@ class RayPool(Pool):
         try:
             with _own_signals():
                 self._connect()
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+        except Exception as error:
+            # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
         terms = self._held.enter_context(elsewhere(self._root))
@@ -69,15 +76,14 @@ class RayPool(Pool):
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self._address is not None:
-            ray.init(self._address, **quiet)
+            self._ray.init(self._address, **quiet)
             return
-        ray.init(
+        self._ray.init(
             "local",
             num_cpus=self._workers,
             num_gpus=0,
             include_dashboard=False,
             object_store_memory=MEMORY,
-            _node_ip_address="127.0.0.1",
             **quiet,
         )
 
@@ -87,7 +93,7 @@ class RayPool(Pool):
         try:
             while (told := self._run(actor, order, said))[0] == "away":
                 order = self._supply(actor, order, work)
-        except ray.exceptions.RayActorError:
+        except self._ray.exceptions.RayActorError:
             return ("lost", "the Ray actor ended")
         with self._guard:
             self._free.append(actor)
@@ -104,7 +110,7 @@ class RayPool(Pool):
     def _run(self, actor: Any, order: Order, said: Callable[[Line], None]) -> tuple[Any, ...]:
         told: tuple[Any, ...] = ()
         for one in actor.carry.options(num_returns="streaming").remote(uuid4().hex, order):
-            kind, *told = ray.get(one)
+            kind, *told = self._ray.get(one)
             if kind == "said":
                 said(cast(Line, tuple(told)))
         return tuple(told)
@@ -114,8 +120,8 @@ class RayPool(Pool):
         manifest = work.freight.manifest()
         work.freight.send(
             manifest,
-            ray.get(actor.lacking.remote(manifest)),
-            lambda *part: bool(ray.get(actor.keep.remote(*part))),
+            self._ray.get(actor.lacking.remote(manifest)),
+            lambda *part: bool(self._ray.get(actor.keep.remote(*part))),
         )
         return Order(order.payload, order.stamps, order.out, manifest)
 
@@ -123,14 +129,14 @@ class RayPool(Pool):
         """End what was started here; on an existing cluster the run's own actors."""
         for actor in self._all:
             with contextlib.suppress(Exception):
-                ray.kill(actor)
+                self._ray.kill(actor)
         self._all, self._free, self._make = [], [], None
         self._held.close()
 
     def _away(self, error: BaseException) -> EnvironmentFault:
         place = self._address or "which was started for this run"
         return EnvironmentFault(
-            f"The Ray cluster does not answer: {place} ({type(error).__name__}).\n"
+            f"The Ray cluster does not answer: {place} ({str(error) or type(error).__name__}).\n"
             "Check run.cluster in params.yaml and that the cluster runs (docs/scale.md); with "
             "run.cluster: null a node is started here. Finished stages and pieces are kept."
         )
