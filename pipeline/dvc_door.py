@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import telling
 from pipeline.body import run_body, write_timing
@@ -38,9 +39,15 @@ def run_stage(
     telling.begun(node, params)
     try:
         limit = time_limit(name, params.run.timeouts.get(name))
-        with pool(params.run, root, runner) as opened, watched(limit):
+        timing: dict[str, Any] = {}
+        with pool(params.run, root, runner) as opened:
             pieces = _Pieces(opened, name, Freight.of(node, code, root))
-            timing = run_body(node, params, Remembering(pieces, code, root), code, root)
+
+            def work() -> None:
+                remembering = Remembering(pieces, code, root)
+                timing.update(run_body(node, params, remembering, code, root))
+
+            watched(work, limit)
     except Exception as error:
         telling.failed(node, error)
         raise

@@ -194,8 +194,11 @@ class PrefectDoor:
             pieces = TaskRuns(self._pool, node.stage, freight, fits, tags)
             remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
             limit = time_limit(node.name, self._params.run.timeouts.get(node.name))
-            with watched([*self._looks(), *limit]):
+
+            def work() -> None:
                 timing.update(run_body(node, self._params, remembering, self._code, self._root))
+
+            watched(work, [*self._looks(), *limit])
             pieces.finish()
 
         found = self._memory.recall_or_run(node.name, body)

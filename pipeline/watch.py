@@ -7,8 +7,7 @@ workers. What it finds ends the body, by an exception in the body's own thread.
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from pipeline.errors import ExitCode, FettleError
 
@@ -33,11 +32,14 @@ class _Ended(BaseException):
     """Raised in the body; no handler of a task's may take it for a defect of a piece."""
 
 
-@contextmanager
-def watched(looks: Sequence[Look], seconds: float = SECONDS) -> Iterator[None]:
-    """Look now and then while the block runs; raises what a look raised, and ends the block."""
+def watched(body: Callable[[], None], looks: Sequence[Look], seconds: float = SECONDS) -> None:
+    """Run the body and look now and then; raises what a look raised, and ends the body.
+
+    A function rather than a context manager, so that there is no moment between the two in which
+    the exception could strike the caller.
+    """
     guard, over = threading.Lock(), threading.Event()
-    body = threading.get_ident()
+    thread = threading.get_ident()
     found: list[FettleError] = []
 
     def look() -> None:
@@ -49,20 +51,19 @@ def watched(looks: Sequence[Look], seconds: float = SECONDS) -> Iterator[None]:
                 with guard:
                     if not over.is_set():
                         found.append(error)
-                        _raise_in(body, _Ended)
+                        _raise_in(thread, _Ended)
                 return
 
-    watcher = threading.Thread(target=look, name="watch", daemon=True)
-    watcher.start()
     try:
         try:
-            yield
+            threading.Thread(target=look, name="watch", daemon=True).start()
+            body()
         finally:
             with guard:
                 over.set()
                 if found:
-                    # If the block ended by itself meanwhile, it is not to strike what comes after.
-                    _raise_in(body, None)
+                    # If the body ended by itself meanwhile, it is not to strike what comes after.
+                    _raise_in(thread, None)
     except _Ended:
         raise found[0] from None
     if found:

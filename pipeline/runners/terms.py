@@ -42,8 +42,7 @@ def elsewhere(root: Path) -> Iterator[Terms]:
     terms = here()
     avx2, vendor = cpu()
     token = TOKENS / terms.run
-    with replacing(root / token) as temporary:
-        temporary.write_text(terms.run)
+    _write(root / token, terms.run)
     try:
         yield replace(
             terms,
@@ -68,3 +67,8 @@ def installed(root: Path) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)

@@ -1,5 +1,6 @@
 """Pieces for the tests of runners, and a small project in which they run."""
 
+import hashlib
 import logging
 import os
 import time
@@ -97,7 +98,13 @@ def project(root: Path) -> Freight:
     (root / "artifacts" / "split").mkdir(parents=True)
     (root / "artifacts" / "search").mkdir()
     (root / "artifacts" / "split" / "data.txt").write_text("an input")
-    return Freight(root, [Path("artifacts/split")], "artifacts/search", {})
+    # These functions too, which no stage of a project would need.
+    own = ["tests/__init__.py", "tests/pipeline/__init__.py", "tests/pipeline/spread.py"]
+    return Freight(root, [Path("artifacts/split"), *map(Path, own)], "artifacts/search", {})
+
+
+def hashed(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def work(freight: Freight, function: object = look, count: int = 3, seconds: float = 0.0) -> Work:
