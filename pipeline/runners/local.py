@@ -54,11 +54,14 @@ def _overheard(place: int, hearing: Hearing) -> Iterator[None]:
         hearing.said(place, (record.name, record.levelno, record.getMessage(), record.created))
         return False
 
-    logs = [logging.getLogger(name) for name in ("fettle", "fettle.progress")]
-    for log in logs:
+    top, progress = logging.getLogger("fettle"), logging.getLogger("fettle.progress")
+    level = top.level
+    top.setLevel(logging.INFO)
+    for log in (top, progress):
         log.addFilter(hear)
     try:
         yield
     finally:
-        for log in logs:
+        top.setLevel(level)
+        for log in (top, progress):
             log.removeFilter(hear)
