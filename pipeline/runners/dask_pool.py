@@ -80,11 +80,13 @@ class DaskPool(Pool):
                 n_workers=self._workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Not None, which means port 8787 of every address.
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
                 # A piece whose worker was lost is handed out again by the run.
-                scheduler_kwargs={"allowed_failures": 0},
+                scheduler_kwargs={"allowed_failures": 0, "dashboard": False},
             )
         os.environ.update(before)
         for name in os.environ.keys() - before.keys():

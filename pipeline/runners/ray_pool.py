@@ -62,6 +62,8 @@ class RayPool(Pool):
             # Workers may lack the project, or have another version of it.
             cloudpickle.register_pickle_by_value(module)
             self._held.callback(cloudpickle.unregister_pickle_by_value, module)
+        # Before Ray changes this process's environment.
+        terms = self._held.enter_context(elsewhere(self._root))
         try:
             with _own_signals():
                 self._connect()
@@ -69,7 +71,6 @@ class RayPool(Pool):
             # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
-        terms = self._held.enter_context(elsewhere(self._root))
         kind = ray.remote(num_cpus=1, max_restarts=0)(ray_worker.HostActor)
         self._make = lambda: kind.remote(terms)
 
