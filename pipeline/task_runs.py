@@ -24,7 +24,7 @@ from pipeline.errors import EnvironmentFault, FettleError
 from pipeline.executor import Item, Landed, Result, unheard
 from pipeline.runners.freight import Freight
 from pipeline.runners.pool import Hearing, Line, Pool, Work, record_of, show_progress
-from pipeline.watch import RunCancelled
+from pipeline.watch import Ended, RunCancelled
 
 log = logging.getLogger("fettle")
 
@@ -159,6 +159,8 @@ class _Runs(Hearing):
 
     def close(self, error: BaseException) -> None:
         """Say what became of pieces under way, as far as the server can be told."""
+        if isinstance(error, Ended):
+            error = error.why
         if isinstance(error, EnvironmentFault):
             # It may be the server that is away.
             return

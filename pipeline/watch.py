@@ -28,8 +28,11 @@ class RunCancelled(FettleError):
     exit_code = ExitCode.INTERRUPTED
 
 
-class _Ended(BaseException):
+class Ended(BaseException):
     """Raised in the body; no handler of a task's may take it for a defect of a piece."""
+
+    why: FettleError
+    """What a look raised."""
 
 
 def watched(body: Callable[[], None], looks: Sequence[Look], seconds: float = SECONDS) -> None:
@@ -51,7 +54,8 @@ def watched(body: Callable[[], None], looks: Sequence[Look], seconds: float = SE
                 with guard:
                     if not over.is_set():
                         found.append(error)
-                        _raise_in(thread, _Ended)
+                        # Only a class can be raised in another thread, so it bears the reason.
+                        _raise_in(thread, type("EndedHere", (Ended,), {"why": error}))
                 return
 
     try:
@@ -64,8 +68,8 @@ def watched(body: Callable[[], None], looks: Sequence[Look], seconds: float = SE
                 if found:
                     # If the body ended by itself meanwhile, it is not to strike what comes after.
                     _raise_in(thread, None)
-    except _Ended:
-        raise found[0] from None
+    except Ended as ended:
+        raise ended.why from None
     if found:
         raise found[0]
 

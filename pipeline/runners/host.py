@@ -234,6 +234,8 @@ class Host:
             if not home:
                 assert order.manifest is not None
                 self._lay(seat, order.manifest)
+                # A stage makes its folder before it hands out pieces; empty, it is in no manifest.
+                (Path(seat.folder) / order.out).mkdir(parents=True, exist_ok=True)
             answer = seat.run(order.payload, said)
         except Lost as lost:
             self._drop(key)

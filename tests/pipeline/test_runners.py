@@ -292,7 +292,7 @@ def test_a_scheduler_that_is_away_is_said(freight: Freight) -> None:
     dask_pool.SECONDS, before = "1s", dask_pool.SECONDS
     try:
         with (
-            pytest.raises(EnvironmentFault, match=r"tcp://127\.0\.0\.1:9.*run\.cluster"),
+            pytest.raises(EnvironmentFault, match=r"(?s)tcp://127\.0\.0\.1:9.*run\.cluster"),
             opened("dask", freight.root, "tcp://127.0.0.1:9") as running,
         ):
             running.run(spread.work(freight), Told())
