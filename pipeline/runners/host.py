@@ -420,6 +420,8 @@ class Host:
             if seat.laid.get(name) != mark:
                 files[name] = path.read_bytes()
                 seat.laid[name] = mark
+                # A later piece may read it, and it need not come here again.
+                self.keep(mark, files[name], first=True, last=True)
         before = [name for name in seat.laid if name.startswith(f"{order.out}/")]
         gone = [name for name in before if name not in there]
         for name in gone:

@@ -80,7 +80,8 @@ def test_every_runner_gives_the_same(runner: Runner, freight: Freight) -> None:
         assert {n: v for n, v in seen.environment.items() if n != "FETTLE_MAIN"} == own
     changed = {name for name in before if os.environ.get(name) != before[name]}
     assert changed <= {"PYTEST_CURRENT_TEST"}
-    assert runner == "local" or not [pid for pid in pids if psutil.pid_exists(pid)]
+    if runner != "local":
+        wait_until(lambda: not [pid for pid in pids if psutil.pid_exists(pid)])
 
 
 def test_a_piece_whose_process_was_killed_is_run_again(freight: Freight) -> None:
@@ -268,7 +269,7 @@ def test_a_worker_elsewhere_is_handed_code_and_data_once(
     assert {seen.text for seen in found} == {"an input"}
     # What pieces left is back, byte for byte.
     assert left(freight.root) == {f"left-{n}.txt": f"an input {n}" for n in range(3)}
-    assert first > 100
+    assert first > len(list((freight.root / "pipeline/runners").glob("*.py")))
     # Code and input are there; what the pieces left came from there.
     assert len(sent) == first
     assert list((tmp_path / "elsewhere").iterdir()) == [tmp_path / "elsewhere" / "content"]
