@@ -2,7 +2,9 @@
 
 import copy
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from pipeline import terminal
 from pipeline.errors import EnvironmentFault
 from pipeline.run_params import Runner, RunParams, TrackingParams
 from pipeline.runners import pool as pools
@@ -23,7 +26,7 @@ from pipeline.runners.choose import pool
 from pipeline.runners.freight import Freight
 from pipeline.runners.host import Host
 from pipeline.runners.local import Local
-from pipeline.runners.pool import Pool, RemoteTrace
+from pipeline.runners.pool import Hearing, Pool, RemoteTrace
 from pipeline.runners.processes import ProcessPool
 from tests.pipeline import spread
 from tests.pipeline.spread import Told
@@ -309,24 +312,42 @@ def test_a_package_that_is_not_installed_is_said(
         opened("dask", freight.root)
 
 
-def test_a_worker_process_ends_with_whoever_started_it(freight: Freight) -> None:
+@pytest.mark.parametrize("runner", ["processes", "dask", "ray"])
+def test_nothing_outlives_a_run_that_is_killed(freight: Freight, runner: Runner) -> None:
     code = (
-        "import sys, time\n"
-        "from pipeline.runners.processes import ProcessPool\n"
-        "from tests.pipeline import spread\n"
+        "import sys\n"
         "from pathlib import Path\n"
+        "from tests.pipeline import spread\n"
+        "from tests.pipeline.test_runners import opened\n"
         "freight = spread.Freight(Path.cwd(), [], 'artifacts/search', {})\n"
-        "ProcessPool(2).run(spread.work(freight, seconds=600.0), spread.Told())\n"
+        "if __name__ == '__main__':\n"
+        "    pool = opened(sys.argv[1], Path.cwd())\n"
+        "    pool.run(spread.work(freight, seconds=600.0), spread.Told())\n"
     )
-    run = subprocess.Popen([sys.executable, "-B", "-c", code], cwd=freight.root)
+    (freight.root / "run.py").write_text(code)
+    run = subprocess.Popen([sys.executable, "-B", "run.py", runner], cwd=freight.root)
     try:
         wait_until(lambda: len(started(freight)) == 2)
-        workers = workers_of(run.pid)
-        assert len(workers) == 2
+        below = psutil.Process(run.pid).children(recursive=True)
+        # These two of Ray's own do no work, and take a minute to see that their cluster is gone.
+        below = [one for one in below if not re.match("ray::(Dash|Runtime).*Agent", one.name())]
+        assert len(workers_of(run.pid)) == 2
     finally:
         run.kill()
         run.wait()
-    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not psutil.wait_procs(below, timeout=30)[1]
+
+
+def test_how_far_a_fit_is_shows_in_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("fettle")
+    terminal.show(log)
+    try:
+        for name in ("fettle.progress", "fettle"):
+            Hearing().said(0, (name, logging.INFO, f"{name}: epoch 2 of 6", 0.0))
+    finally:
+        log.removeHandler(log.handlers[-1])
+    [line] = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  fettle.progress: epoch 2 of 6", line)
 
 
 # What a host does
