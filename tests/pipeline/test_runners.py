@@ -245,6 +245,25 @@ def test_a_worker_that_dies_loses_nothing_and_one_that_joins_gets_work(
     assert first[1].poll() is None
 
 
+def test_a_scheduler_that_goes_away_in_mid_run_is_said(
+    freight: Freight, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runners.dask_pool.SECONDS", "5s")
+    worker = cluster.worker()
+
+    class Lonely(Told):
+        def said(self, place: int, line: Any) -> None:
+            cluster.end()
+
+    with (
+        pytest.raises(EnvironmentFault, match="The Dask scheduler does not answer"),
+        opened("dask", freight.root, cluster.address) as running,
+    ):
+        running.run(spread.work(freight, count=1, seconds=60.0), Lonely())
+    assert worker.poll() is not None
+    wait_until(lambda: not workers_of(os.getpid()))
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_worker_elsewhere_is_handed_code_and_data_once(
     freight: Freight, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -290,18 +309,15 @@ def test_a_worker_with_other_packages_is_refused(
         running.run(spread.work(freight), Told())
 
 
-def test_a_scheduler_that_is_away_is_said(freight: Freight) -> None:
-    from pipeline.runners import dask_pool
-
-    dask_pool.SECONDS, before = "1s", dask_pool.SECONDS
-    try:
-        with (
-            pytest.raises(EnvironmentFault, match=r"(?s)tcp://127\.0\.0\.1:9.*run\.cluster"),
-            opened("dask", freight.root, "tcp://127.0.0.1:9") as running,
-        ):
-            running.run(spread.work(freight), Told())
-    finally:
-        dask_pool.SECONDS = before
+def test_a_scheduler_that_is_away_is_said(
+    freight: Freight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runners.dask_pool.SECONDS", "1s")
+    with (
+        pytest.raises(EnvironmentFault, match=r"(?s)tcp://127\.0\.0\.1:9.*run\.cluster"),
+        opened("dask", freight.root, "tcp://127.0.0.1:9") as running,
+    ):
+        running.run(spread.work(freight), Told())
 
 
 def test_a_package_that_is_not_installed_is_said(
