@@ -165,7 +165,7 @@ class Cluster:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
-        self._start("scheduler", "--no-dashboard", "--scheduler-file", str(file))
+        self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
         wait_until(file.exists)
         self._file = file
         self.address = json.loads(file.read_text())["address"]
