@@ -22,7 +22,7 @@ from models.budget import Budget
 from models.rounds import Method
 from models.settings import Recipe
 from pipeline.params_file import checked
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 from tasks import search_rounds
 from tasks.search import SearchParams
 

@@ -28,7 +28,7 @@ from metrics.objective import Measure
 from models import training
 from models.presets import LARGE_BATCH
 from models.settings import Recipe
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 
 SEEDS = (1, 2, 3)
 EPOCHS = 10

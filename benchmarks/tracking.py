@@ -37,7 +37,7 @@ from models.training import encoded
 from pipeline import journal
 from pipeline.artifacts import Json
 from pipeline.params_file import read_raw
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 from tracking import keeping
 from tracking.delivery import Progress
 from tracking.tracker import Place

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TASKS = ("classification", "multilabel", "regression")
 """As `dataset.target.Task` has them, which is not imported for every command."""
+RUNNERS = ("local", "processes", "dask", "ray")
+"""As `pipeline.run_params.Runner` has them, likewise."""
 MOST_MINUTES = 100_000
 """Of `init --minutes`: about ten weeks."""
 
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a file or folder of any kind that init takes (default: the data in params.yaml)",
     )
     command("plan", _plan, "say which stages would run, and why")
-    command("run", _run, "run what has to run, as a Prefect flow")
+    _runner_option(command("run", _run, "run what has to run, as a Prefect flow"))
     command("status", _status, "show what is in place, what it took and where the results are")
     predict = command("predict", _predict, "write the chosen model's predictions for new rows")
     predict.add_argument(
@@ -111,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _study_options(command("study", _study, "measure what a choice costs and gives on these data"))
     stage = command("stage", _stage, "run one stage's body; what dvc.yaml calls")
     stage.add_argument("name", metavar="NAME", help="the stage")
+    _runner_option(stage)
     render = command("render", _render, "write dvc.yaml and docs/dag.svg from flows/training.py")
     render.add_argument("--check", action="store_true", help="only compare; exit 3 if they differ")
     server = command("server", _server, "the project's own Prefect server")
@@ -137,6 +140,14 @@ def _place_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port", type=_whole(65_535), metavar="N", help="of the server (default: a free one)"
+    )
+
+
+def _runner_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        help="what runs trials, folds and seeds; the results are the same (default: run.runner)",
     )
 
 
@@ -346,7 +357,7 @@ def _run(options: argparse.Namespace) -> int:
     project.require_rendered()
     from flows.run import run
 
-    return run(project)
+    return run(project, options.runner)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -365,7 +376,7 @@ def _stage(options: argparse.Namespace) -> None:
     params = project.params()
     with kept(project.root, params, "stage") as keeper:
         keeper.follow()
-        run_stage(project.nodes, options.name, params, project.code, project.root)
+        run_stage(project.nodes, options.name, params, project.code, project.root, options.runner)
 
 
 def _render(options: argparse.Namespace) -> None:

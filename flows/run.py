@@ -13,6 +13,7 @@ from metrics.readings import Reading
 from models.evaluation import Chosen
 from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
+from pipeline.run_params import Runner
 from pipeline.server_access import masked
 from tracking.keeping import where
 
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("fettle")
 
 
-def run(project: Project) -> int:
-    """Run the pipeline against a Prefect server; returns the exit code after saying how it
-    ended."""
+def run(project: Project, runner: Runner | None = None) -> int:
+    """Run the pipeline against a Prefect server; returns the exit code after saying how it ended.
+
+    `runner` takes the place of `run.runner` in params.yaml.
+    """
     _reach_server(project)
     # Only now: Prefect reads its settings when it is imported.
     from flows.schedule import training_run
 
-    return _ended(project, partial(training_run, return_state=True))
+    return _ended(project, partial(training_run, runner, return_state=True))
 
 
 def nightly(project: Project) -> int:

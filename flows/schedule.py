@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.notify import tell
+from pipeline.run_params import Runner
 
 
 @flow(
@@ -19,8 +20,10 @@ from flows.notify import tell
     on_crashed=[tell],
     on_cancellation=[tell],
 )
-def training_run() -> State[Any]:
+def training_run(runner: Runner | None = None) -> State[Any]:
     """Run the pipeline of the checkout in the working directory.
+
+    runner: what runs trials, folds and seeds instead of what params.yaml names.
 
     Ends Completed, as Cached where nothing had to run, or Failed with a message for people.
     """
@@ -47,7 +50,9 @@ def training_run() -> State[Any]:
         memory = Memory(project.root, params.run.remote)
         with at_work(project.root), kept(project.root, params, "run") as keeper:
             with (
-                PrefectDoor(memory, params, project.code, project.root, keeper.follow) as door,
+                PrefectDoor(
+                    memory, params, project.code, project.root, keeper.follow, runner
+                ) as door,
                 through(door),
             ):
                 training(read_given())

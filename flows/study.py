@@ -25,7 +25,7 @@ from pipeline.errors import EnvironmentFault, InputError
 from pipeline.executor import Executor
 from pipeline.params_file import load_some
 from pipeline.run_params import RunParams
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 
 DEVELOPMENT = Path("artifacts/split/development")
 WRITTEN = Path(".fettle/studies/batch-size.json")

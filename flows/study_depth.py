@@ -13,7 +13,7 @@ from flows.study import Study, opened
 from metrics.intervals import Bootstrap, Interval, Sample
 from models import training
 from pipeline.executor import Executor
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16)
 """What is tried, one after the other."""

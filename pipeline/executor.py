@@ -50,6 +50,29 @@ class Executor(Protocol):
         ...
 
 
+Landed = Callable[[int, Result], None]
+"""Told of a piece's place and result as soon as it is there."""
+
+
+def unheard(place: int, result: object) -> None:
+    """Of results that are awaited all together."""
+
+
+class Spread(Protocol):
+    """What runs pieces, here or elsewhere, and says of each when it is done."""
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        names: Sequence[str],
+        *,
+        landed: Landed[Result] = unheard,
+    ) -> list[Result]:
+        """As `Executor.map`, but that it keeps nothing."""
+        ...
+
+
 class InSeries:
     """Runs the pieces one after the other in this process, and keeps none."""
 
@@ -60,6 +83,11 @@ class InSeries:
         names: Sequence[str],
         *,
         keep: bool = False,
+        landed: Landed[Result] = unheard,
     ) -> list[Result]:
         """As `Executor.map`."""
-        return [function(item) for item in items]
+        results = []
+        for place, item in enumerate(items):
+            results.append(function(item))
+            landed(place, results[-1])
+        return results

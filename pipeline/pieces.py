@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Generic, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel
@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pipeline import snapshot
 from pipeline.artifacts import replacing
 from pipeline.closure import closure
-from pipeline.executor import Executor, Item, Mark, Result
+from pipeline.executor import Item, Mark, Result, Spread
 from pipeline.render import RUNTIME
 from pipeline.snapshot import Snapshot
 
@@ -41,13 +41,10 @@ _TREE = "tree"
 
 
 @dataclass(frozen=True)
-class _Job(Generic[Item, Result]):
+class _Job:
     """A piece whose result is to be kept."""
 
-    function: Callable[[Item], Result]
-    item: Item
-    path: str
-    root: str
+    path: Path
     code: Snapshot
     """Files that the result follows from, as they were when they were read."""
     inputs: tuple[tuple[str, "_Stamp"], ...]
@@ -62,7 +59,7 @@ class Remembering:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Spread,
         code: Snapshot,
         root: Path,
         recalled: Callable[[str], None] = lambda name: None,
@@ -90,7 +87,7 @@ class Remembering:
         jobs = [self._job(function, item, code) for item in items]
         found: dict[int, Result] = {}
         for place, job in enumerate(jobs):
-            known = _recall(Path(job.path), get_type_hints(function)["return"])
+            known = _recall(job.path, get_type_hints(function)["return"])
             if known is not None:
                 found[place] = known[0]
                 log.info("%s: recalled", names[place])
@@ -98,7 +95,10 @@ class Remembering:
         rest = [place for place in range(len(jobs)) if place not in found]
         if rest:
             made = self._executor.map(
-                run_and_keep, [jobs[place] for place in rest], [names[place] for place in rest]
+                function,
+                [items[place] for place in rest],
+                [names[place] for place in rest],
+                landed=lambda place, result: self._keep(jobs[rest[place]], result),
             )
             found |= dict(zip(rest, made, strict=True))
             prune(self._root / FOLDER, MOST)
@@ -108,9 +108,7 @@ class Remembering:
         paths = [*closure(module, self._root), *RUNTIME]
         return Snapshot({path: self._code.marks.get(path, "unknown") for path in paths})
 
-    def _job(
-        self, function: Callable[[Item], Result], item: Item, code: Snapshot
-    ) -> _Job[Item, Result]:
+    def _job(self, function: Callable[[Item], Result], item: Item, code: Snapshot) -> _Job:
         reads = [(path, _stamp(path)) for path in _marked(item, Mark.READS)]
         if any(path is not None for path in _marked(item, Mark.WRITES)):
             raise ValueError(f"a piece that leaves files cannot be kept: {item}")
@@ -124,7 +122,17 @@ class Remembering:
         text = json.dumps(fixed, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()
         path = self._root / FOLDER / f"{name}.npz"
-        return _Job(function, item, str(path), str(self._root), code, tuple(reads))
+        return _Job(path, code, tuple(reads))
+
+    def _keep(self, job: _Job, result: object) -> None:
+        """Keep a result as soon as it is there.
+
+        Not where a file was edited meanwhile: the result then belongs to neither version.
+        """
+        lasting = getattr(result, "lasting", True)
+        moved = job.code.changed(self._root) or any(_stamp(p) != was for p, was in job.inputs)
+        if lasting and not moved:
+            write(result, job.path)
 
     def _content(self, path: str, stamp: _Stamp) -> str:
         """Hash of all files at or below a path, read once as long as they look the same."""
@@ -136,19 +144,6 @@ class Remembering:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
             self._contents[path, stamp] = digest.hexdigest()
         return self._contents[path, stamp]
-
-
-def run_and_keep(job: _Job[Item, Result]) -> Result:
-    """Piece: another one, whose result is kept before it is handed back.
-
-    Not where a file was edited meanwhile: the result then belongs to neither version.
-    """
-    result = job.function(job.item)
-    lasting = getattr(result, "lasting", True)
-    moved = job.code.changed(Path(job.root)) or any(_stamp(p) != was for p, was in job.inputs)
-    if lasting and not moved:
-        write(result, Path(job.path))
-    return result
 
 
 def _stamp(path: str) -> _Stamp:

@@ -8,34 +8,33 @@ import logging
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
-import cloudpickle
 from prefect import task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
-from prefect.context import hydrated_context, serialize_context
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogHandler
+from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.states import Completed, Failed
-from prefect.task_engine import run_task_sync
+from prefect.states import Cancelled, Completed, Failed
 
-from pipeline import journal, telling, workers
+from pipeline import telling
 from pipeline.artifacts import Artifact, Bundle
 from pipeline.body import run_body, write_timing
 from pipeline.declaration import Stage
 from pipeline.errors import EnvironmentFault, ExitCode, FettleError, as_fault
-from pipeline.executor import Item, Result
 from pipeline.graph import Node
 from pipeline.memory import Found, Memory
 from pipeline.params_file import Params
 from pipeline.pieces import Remembering
-from pipeline.server import answers
+from pipeline.run_params import Runner
+from pipeline.runners.choose import pool
+from pipeline.runners.freight import Freight
 from pipeline.snapshot import Snapshot
-from pipeline.workers import ProcessPool, timed
+from pipeline.task_runs import TaskRuns
+from pipeline.watch import Look, RunCancelled, time_limit, watched
 
 log = logging.getLogger("fettle")
 
@@ -43,148 +42,55 @@ STATE_NAMES = {
     ExitCode.INPUT: "Bad input",
     ExitCode.ENVIRONMENT: "Blocked",
     ExitCode.FAILED: "Failed",
+    ExitCode.INTERRUPTED: "Cancelled",
 }
 """What a failed run is called in the UI, by the exit code the command line ends with."""
 
 
 def failed(error: FettleError) -> State[Any]:
     """The Prefect state that says `error`."""
+    if error.exit_code is ExitCode.INTERRUPTED:
+        return Cancelled(message=str(error))
     return Failed(name=STATE_NAMES[error.exit_code], message=str(error))
 
 
-def start_worker() -> None:
-    """Prepare a worker process: its log lines go to the run, and it ends with the run."""
-    log.setLevel(logging.INFO)
-    workers.start()
+class RunWatch:
+    """Notices that the flow run was cancelled, and that the Prefect server went away, before
+    Prefect's retries pile up."""
 
-
-_piece = task(cache_policy=NO_CACHE, persist_result=False)(timed)
-
-
-def recalled_piece() -> State[Any]:
-    """What the task of a piece does whose result is known."""
-    return Completed(name="Recalled", message="It was finished before the stage was interrupted")
-
-
-_recalled = task(cache_policy=NO_CACHE, persist_result=False)(recalled_piece)
-
-
-def run_piece(
-    context: bytes, stage: str, name: str, function: Callable[[Any], Any], item: Any
-) -> tuple[Any, dict[str, float]]:
-    """In a worker: a piece as a task run called `name`, below the task run of its stage.
-
-    What Prefect's own runners for Dask and Ray do on theirs. Its process pool is not used: when
-    the server goes away it can lose a future and wait for ever (prefect 3.8.8, task_runners.py:
-    `_ChainedFuture` passes on an Exception, not a BaseException).
-    """
-    journal.enter(stage)
-    with hydrated_context(cloudpickle.loads(context)):
-        try:
-            result = run_task_sync(
-                _piece.with_options(name=f"{stage} piece", task_run_name=_literal(name)),
-                parameters={"function": function, "item": item},
-            )
-            return cast(tuple[Any, dict[str, float]], result)
-        finally:
-            # A pool's worker ends without the exit handlers that would send what is left.
-            EventsWorker.instance().wait_until_empty()
-            APILogHandler().flush()
-
-
-def _literal(name: str) -> str:
-    """Prefect fills braces in a name's template."""
-    return name.replace("{", "{{").replace("}", "}}")
-
-
-class _TaskRuns:
-    """Executor for one stage: pieces are task runs in the flow's pool of processes."""
-
-    def __init__(self, pool: ProcessPool, stage: Stage, pieces_expected: int) -> None:
-        self._pool = pool
-        self._stage = stage
-        self._expected = pieces_expected
-        self._submitted = 0
-        self._done = 0
-        self._artifact: UUID | None = None
-        self._watch = ServerWatch()
-
-    def map(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        names: Sequence[str],
-        *,
-        keep: bool = False,
-    ) -> list[Result]:
-        """As `Executor.map`, but that `Remembering` keeps the results."""
-        self._submitted += len(items)
-        self._show()
-        context = cloudpickle.dumps(serialize_context())
-
-        def say(place: int, seconds: float) -> None:
-            self._done += 1
-            self._show()
-            log.info(
-                "%s %d of %d: %s, %.1f s",
-                self._stage.name,
-                self._done,
-                max(self._expected, self._submitted),
-                names[place],
-                seconds,
-            )
-
-        calls = [
-            (context, self._stage.name, name, function, item)
-            for name, item in zip(names, items, strict=True)
-        ]
-        return self._pool.run(run_piece, calls, say, self._watch.look)
-
-    def show_recalled(self, name: str) -> None:
-        """Show a piece as a task run that ended at once, since its result was known."""
-        self._submitted += 1
-        self._done += 1
-        _recalled.with_options(name=f"{self._stage.name} piece", task_run_name=_literal(name))(
-            return_state=True
-        )
-        self._show()
-
-    def finish(self) -> None:
-        """Show the stage as done, where fewer pieces were needed than declared."""
-        if self._artifact:
-            update_progress_artifact(self._artifact, progress=100.0)
-
-    def _show(self) -> None:
-        percent = 100.0 * self._done / max(self._expected, self._submitted)
-        if self._artifact is None:
-            made = create_progress_artifact(
-                progress=percent, key=self._stage.name, description=self._stage.description
-            )
-            assert isinstance(made, UUID)
-            self._artifact = made
-        else:
-            update_progress_artifact(self._artifact, progress=percent)
-
-
-class ServerWatch:
-    """Notices that the Prefect server went away, before Prefect's retries pile up."""
-
-    def __init__(self) -> None:
-        self._url = get_current_settings().api.url
+    def __init__(self, flow_run: UUID) -> None:
+        self._flow_run = flow_run
         self._silent = 0
+        self._client: SyncPrefectClient | None = None
 
     def look(self) -> None:
-        """Raise EnvironmentFault where the server has not answered three times in a row."""
-        if self._url is None or answers(self._url):
-            self._silent = 0
+        """Raise RunCancelled, or EnvironmentFault where the server was silent three times."""
+        try:
+            if self._client is None:
+                # Of its own: the run's is used by another thread.
+                self._client = get_client(httpx_settings={"timeout": 5.0}, sync_client=True)
+            state = self._client.read_flow_run(self._flow_run).state
+        except ObjectNotFound:
+            raise RunCancelled("The run was deleted from the Prefect server.") from None
+        except Exception as error:
+            self._silent += 1
+            if self._silent == SILENT:
+                url = get_current_settings().api.url
+                raise EnvironmentFault(
+                    f"The Prefect server does not answer any more ({url}: {error}).\n"
+                    "Finished stages are kept. See ./fettle server status, then run again."
+                ) from None
             return
-        self._silent += 1
-        if self._silent == 3:
-            raise EnvironmentFault(
-                f"The Prefect server does not answer any more ({self._url}).\n"
-                "Finished stages are kept. See ./fettle server status, then run again."
+        self._silent = 0
+        if state is not None and (state.is_cancelling() or state.is_cancelled()):
+            raise RunCancelled(
+                "The run was cancelled. Finished stages and finished pieces are kept; run again "
+                "to go on."
             )
 
+
+SILENT = 3
+"""Looks in a row that the server may not answer."""
 
 _body: ContextVar[Callable[[], State[Any]]] = ContextVar("body")
 
@@ -192,8 +98,7 @@ _body: ContextVar[Callable[[], State[Any]]] = ContextVar("body")
 def run_stage() -> State[Any]:
     """What the task of every stage calls.
 
-    The body comes by a context variable, not by closure, and this function is importable under
-    its own name, because Prefect pickles the submitting task along with every piece.
+    The body comes by a context variable, so that all stages are one task of Prefect's.
     """
     return _body.get()()
 
@@ -211,19 +116,27 @@ class PrefectDoor:
         code: Snapshot,
         root: Path,
         at_work: Callable[[], None] = lambda: None,
+        runner: Runner | None = None,
     ) -> None:
-        """`at_work` is called before each stage that has to run."""
+        """`at_work` is called before each stage that has to run; `runner` takes the place of
+        `run.runner`."""
         self._memory = memory
         self._at_work = at_work
         self._params = params
         self._code = code
         self._root = root
-        self._pool = ProcessPool(params.run.workers, start_worker)
+        self._pool = pool(params.run, root, runner)
+        self._tags = _tags(params, runner)
         self.found: dict[str, Found] = {}
         """What became of each stage so far."""
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
+        context = FlowRunContext.get()
+        self._flow_run = context.flow_run if context else None
+        if self._flow_run is not None:
+            tags = sorted({*self._flow_run.tags, *self._tags})
+            get_client(sync_client=True).update_flow_run(self._flow_run.id, tags=tags)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -252,7 +165,10 @@ class PrefectDoor:
         token = _body.set(run)
         try:
             state = _stage_run.with_options(
-                name=stage.name, task_run_name=stage.name, description=stage.description
+                name=stage.name,
+                task_run_name=stage.name,
+                description=stage.description,
+                tags=[stage.name, *self._tags],
             )(return_state=True)
         finally:
             _body.reset(token)
@@ -262,6 +178,9 @@ class PrefectDoor:
             # A defect, not a mistake of the user's: let it be seen whole.
             state.result(raise_on_failure=True)
 
+    def _looks(self) -> Sequence[Look]:
+        return () if self._flow_run is None else (RunWatch(self._flow_run.id).look,)
+
     def _recall_or_run(self, node: Node) -> State[Any]:
         timing: dict[str, Any] = {}
 
@@ -270,9 +189,16 @@ class PrefectDoor:
             self._at_work()
             telling.begun(node, self._params)
             fits = node.stage.cost(self._params).fits
-            pieces = _TaskRuns(self._pool, node.stage, fits)
+            freight = Freight.of(node, self._code, self._root)
+            tags = [node.name, *self._tags]
+            pieces = TaskRuns(self._pool, node.stage, freight, fits, tags)
             remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
-            timing.update(run_body(node, self._params, remembering, self._code, self._root))
+            limit = time_limit(node.name, self._params.run.timeouts.get(node.name))
+
+            def work() -> None:
+                timing.update(run_body(node, self._params, remembering, self._code, self._root))
+
+            watched(work, [*self._looks(), *limit])
             pieces.finish()
 
         found = self._memory.recall_or_run(node.name, body)
@@ -285,3 +211,10 @@ class PrefectDoor:
         words = self._memory.words(found)
         log.info("%s: cached (%s)", node.name, words)
         return Completed(name="Cached", message=f"DVC: {words}")
+
+
+def _tags(params: Params, runner: Runner | None) -> list[str]:
+    """Of the flow run and its task runs: what runs the pieces, and the kind of data."""
+    ingest = params.get("ingest")
+    kinds = [getattr(ingest, name, None) for name in ("kind", "task")]
+    return [runner or params.run.runner, *(kind for kind in kinds if isinstance(kind, str))]

@@ -24,7 +24,15 @@ class Project:
 
     def params(self) -> Params:
         """params.yaml, checked; raises InputError."""
-        return load(sections(self.nodes))
+        params = load(sections(self.nodes))
+        names = [node.name for node in self.nodes]
+        for name in params.run.timeouts:
+            if name not in names:
+                raise InputError(
+                    f"{PARAMS}: run.timeouts.{name}: there is no such stage. There are: "
+                    f"{', '.join(names)}."
+                )
+        return params
 
     def rendered(self) -> str:
         """The text dvc.yaml must have."""

@@ -1,11 +1,15 @@
 """The section `run` of params.yaml: how the pipeline runs, not what it makes."""
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.nightly_params import NightlyParams, ScheduleParams, require_no_address
 from pipeline.params import Section
+
+Runner = Literal["local", "processes", "dask", "ray"]
+"""Where the pieces of stages run."""
+Minutes = Annotated[float, Field(gt=0, le=100_000)]
 
 
 class TrackingParams(Section):
@@ -24,8 +28,14 @@ class TrackingParams(Section):
 class RunParams(Section):
     """How the pipeline runs, not what it makes; no stage depends on it."""
 
+    runner: Runner
+    """What runs trials, folds and seeds; the bytes are the same with each."""
+    cluster: Annotated[str, Field(min_length=1)] | None
+    """Address of the Dask scheduler or the Ray cluster; None: one is started here for the run."""
     workers: int = Field(ge=1, le=256)
     """Processes that train trials and seeds side by side."""
+    timeouts: dict[str, Minutes]
+    """Minutes by stage after which it is ended."""
     schedule: ScheduleParams
     """When the pipeline runs by itself, while `make ui` or a worker waits for it."""
     nightly: NightlyParams

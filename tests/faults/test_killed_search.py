@@ -15,7 +15,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 
-from pipeline import pieces, snapshot
+from pipeline import executor, pieces, snapshot
 from pipeline.executor import InSeries
 from pipeline.render import RUNTIME
 
@@ -30,10 +30,11 @@ from tests.tasks.test_search import searched
 class Mortal(InSeries):
     done = 0
 
-    def map(self, function, items, names, *, keep=False):
+    def map(self, function, items, names, *, keep=False, landed=executor.unheard):
         results = []
-        for item in items:
+        for place, item in enumerate(items):
             results.append(function(item))
+            landed(place, results[-1])
             self.done += 1
             if self.done == int(lives):
                 os.kill(os.getpid(), signal.SIGKILL)

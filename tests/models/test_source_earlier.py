@@ -301,7 +301,7 @@ def test_code_in_a_file_is_never_executed(tmp_path, harm):
 def test_code_that_is_not_recognised_is_not_executed_either(tmp_path, harm, monkeypatch):
     path = tmp_path / "model.keras"
     with_lambda(path, harm)
-    monkeypatch.setattr(source_earlier, "_has_code", lambda config: False)
+    monkeypatch.setattr("models.inspection.CODE", ())
 
     with pytest.raises(InputError, match="not a readable") as refused:
         source_earlier.check(path, GREY)

@@ -51,6 +51,115 @@ def test_two_clones_and_two_doors_end_with_the_same_lock(clone: Callable[[str], 
     assert one.git("status", "--short") == "?? dvc.lock\n"
 
 
+@pytest.mark.parametrize("runner", ["local", "dask", "ray"])
+def test_every_runner_ends_with_the_same_lock(
+    clone: Callable[[str], Checkout], runner: str
+) -> None:
+    one, other = clone("one"), clone("other")
+    one.dvc("repro")
+    other.replace("params.yaml", "runner: processes", f"runner: {runner}")
+    output = other.fettle("run")
+    assert one.lock == other.lock
+    assert [line for line in output.splitlines() if "search 3 of 3: trial" in line]
+    found = task_runs(other, {"name": {"any_": ["search", "trial 0"]}})
+    latest = {run["name"]: run for run in reversed(found)}
+    assert all(runner in run["tags"] and "search" in run["tags"] for run in latest.values())
+    parents = latest["trial 0"]["task_inputs"]["__parents__"]
+    assert [parent["id"] for parent in parents] == [latest["search"]["id"]]
+    assert latest["trial 0"]["state"]["name"] == "Completed"
+
+
+def test_a_runner_may_be_another_for_once(toy: Checkout) -> None:
+    toy.dvc("repro", "split")
+    toy.fettle("stage", "search", "--runner", "local")
+    toy.fettle("run", "--runner", "local")
+    [run, *_] = asked(toy, "flow_runs", {"flow_runs": {}, "sort": "START_TIME_DESC"})
+    assert run["tags"] == ["local"]
+    assert run["parameters"] == {"runner": "local"}
+
+
+@pytest.mark.parametrize("runner", ["processes", "local"])
+def test_a_run_that_is_cancelled_ends_its_workers_and_goes_on_later(
+    toy: Checkout, runner: str
+) -> None:
+    # Waits for it go on in steps, since a call of the system cannot be ended from outside.
+    toy.replace("tasks/search.py", "time.sleep(piece.seconds)", "_steps(piece.seconds)")
+    toy.replace("tasks/search.py", "def wait(", STEPS + "def wait(")
+    toy.replace("params.yaml", "seconds: 0.05", "seconds: 60.0")
+    run = toy.start("./fettle", "run", "--runner", runner)
+    try:
+        toy.wait_for(".searching")
+        below = psutil.Process(run.pid).children(recursive=True)
+        [flow_run] = asked(
+            toy, "flow_runs", {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+        )
+        state = {"state": {"type": "CANCELLING"}}
+        began = time.monotonic()
+        answered(toy, f"flow_runs/{flow_run['id']}/set_state", state)
+        output, _ = run.communicate(timeout=120)
+    finally:
+        kill_group(run)
+    assert run.returncode == 130, output
+    assert "The run was cancelled" in output
+    assert "Traceback" not in output
+    assert time.monotonic() - began < 60
+    assert not psutil.wait_procs(below, timeout=20)[1]
+    [after] = asked(toy, "flow_runs", {"flow_runs": {"id": {"any_": [flow_run["id"]]}}})
+    assert after["state"]["type"] == "CANCELLED"
+    pieces = task_runs(toy, {"name": {"like_": "trial"}})
+    mine = [one for one in pieces if one["flow_run_id"] == flow_run["id"]]
+    assert {one["state"]["type"] for one in mine} == {"CANCELLED"}
+    toy.replace("params.yaml", "seconds: 60.0", "seconds: 0.05")
+    assert cached(toy.fettle("run"), "current") == STAGES[:3]
+
+
+STEPS = """def _steps(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+
+
+"""
+
+
+@pytest.mark.parametrize("door", ["run", "repro"])
+def test_a_stage_that_takes_too_long_ends_and_its_pieces_are_kept(toy: Checkout, door: str) -> None:
+    toy.replace("params.yaml", "timeouts: {}", "timeouts: {search: 0.2}")
+    toy.replace("params.yaml", "workers: 2", "workers: 1")
+    toy.replace("tasks/search.py", "time.sleep(piece.seconds)", "time.sleep(place * 60)")
+    run = toy.start("./fettle", "run") if door == "run" else toy.start(".venv/bin/dvc", "repro")
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == (1 if door == "run" else 255), output
+    assert "search: took longer than the 0.2 minutes" in output
+    assert "Traceback" not in output
+    assert len(list((toy.root / ".fettle/pieces").glob("*.npz"))) == 1
+
+
+def test_a_time_limit_of_no_stage_is_refused(toy: Checkout) -> None:
+    toy.replace("params.yaml", "timeouts: {}", "timeouts: {serach: 5}")
+    assert "run.timeouts.serach: there is no such stage" in toy.fettle("plan", expect=3)
+
+
+def test_a_killed_worker_costs_a_piece_a_second_try(toy: Checkout) -> None:
+    slow_search(toy, 3.0)
+    run = toy.start("./fettle", "run")
+    try:
+        toy.wait_for(".searching")
+        [worker, *_] = [
+            child
+            for child in psutil.Process(run.pid).children(recursive=True)
+            if "pipeline.runners.seat" in " ".join(child.cmdline())
+        ]
+        worker.kill()
+        output, _ = run.communicate(timeout=240)
+    finally:
+        kill_group(run)
+    assert run.returncode == 0, output
+    assert "its worker was lost (killed by SIGKILL); handed out again" in output
+    text = (toy.root / "artifacts/search/text/text.txt").read_text()
+    assert text.startswith("[0, 1, 4] by length")
+
+
 def test_one_core_and_one_worker_end_with_the_same_lock(clone: Callable[[str], Checkout]) -> None:
     one, other = clone("one"), clone("other")
     one.fettle("run")
@@ -282,17 +391,32 @@ def test_kill_9_and_run_again_ends_with_the_same_bytes(
     assert killed.lock == undisturbed.lock
 
 
-def runs_of_pieces(checkout: Checkout) -> list[dict[str, Any]]:
-    """What the Prefect server says of the pieces of the checkout's searches, the latest first."""
-    asked = {"task_runs": {"name": {"like_": "trial"}}, "sort": "EXPECTED_START_TIME_DESC"}
+def answered(checkout: Checkout, path: str, body: dict[str, Any]) -> Any:
+    """What the Prefect server says to a question."""
     request = urllib.request.Request(
-        f"{checkout.api_url}/task_runs/filter",
-        json.dumps(asked).encode(),
+        f"{checkout.api_url}/{path}",
+        json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
+        return json.load(answer)
+
+
+def asked(checkout: Checkout, what: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Runs of that kind that match."""
+    found: list[dict[str, Any]] = answered(checkout, f"{what}/filter", body)
     return found
+
+
+def task_runs(checkout: Checkout, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Task runs that match, the latest first."""
+    body = {"task_runs": wanted, "sort": "EXPECTED_START_TIME_DESC"}
+    return asked(checkout, "task_runs", body)
+
+
+def runs_of_pieces(checkout: Checkout) -> list[dict[str, Any]]:
+    """What the Prefect server says of the pieces of the checkout's searches, the latest first."""
+    return task_runs(checkout, {"name": {"like_": "trial"}})
 
 
 def test_pieces_finished_before_a_kill_show_as_recalled(toy: Checkout) -> None:

@@ -25,7 +25,7 @@ from models.trials import Attempt, Outcome, thresholds
 from pipeline import pieces
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
-from pipeline.workers import ProcessPool
+from pipeline.runners.processes import ProcessPool
 from tasks import search_rates, search_rounds
 from tasks.search import SearchParams, search
 from tests.conftest import ROOT

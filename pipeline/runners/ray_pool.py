@@ -1,0 +1,154 @@
+"""Pieces on a Ray cluster: one that exists, or a node started here."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+from pipeline.errors import EnvironmentFault
+from pipeline.runners import host, ray_worker
+from pipeline.runners.host import Order
+from pipeline.runners.pool import Line, Pool, Work
+from pipeline.runners.terms import elsewhere
+
+LONELY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Environment of a node that is started here: it listens on 127.0.0.1 alone."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Environment of this process, read when Ray is imported: no telemetry, no warning about GPUs."""
+MEMORY = 128 * 2**20
+"""Bytes of Ray's store on a node that is started here: what travels is small."""
+
+
+class RayPool(Pool):
+    """Has as many pieces under way as the cluster has CPUs, those of nodes that join too; each in
+    an actor that is kept for the next."""
+
+    def __init__(self, address: str | None, workers: int, root: Path) -> None:
+        if find_spec("ray") is None:
+            raise ModuleNotFoundError(name="ray")
+        self._address = address
+        self._workers = workers
+        self._root = root
+        self._held = ExitStack()
+        self._guard = threading.Lock()
+        self._free: list[Any] = []
+        self._all: list[Any] = []
+        self._make: Callable[[], Any] | None = None
+        self._ray: Any = None
+
+    def capacity(self) -> int:
+        """CPUs of all nodes there are now."""
+        if self._make is None:
+            self._open()
+        try:
+            return int(self._ray.cluster_resources().get("CPU", 0))
+        except Exception as error:
+            raise self._away(error) from None
+
+    def _open(self) -> None:
+        os.environ.update(QUIET if self._address else QUIET | LONELY)
+        import ray
+        from ray import cloudpickle
+
+        self._ray = ray
+        for module in (host, ray_worker):
+            # Workers may lack the project, or have another version of it.
+            cloudpickle.register_pickle_by_value(module)
+            self._held.callback(cloudpickle.unregister_pickle_by_value, module)
+        # Before Ray changes this process's environment.
+        terms = self._held.enter_context(elsewhere(self._root))
+        try:
+            with _own_signals():
+                self._connect()
+        except Exception as error:
+            # Ray says by a plain Exception that a node did not come up.
+            raise self._away(error) from None
+        self._held.callback(ray.shutdown)
+        kind = ray.remote(num_cpus=1, max_restarts=0)(ray_worker.HostActor)
+        self._make = lambda: kind.remote(terms)
+
+    def _connect(self) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if self._address is not None:
+            self._ray.init(self._address, **quiet)
+            return
+        self._ray.init(
+            "local",
+            num_cpus=self._workers,
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=MEMORY,
+            **quiet,
+        )
+
+    def carry(self, order: Order, work: Work, said: Callable[[Line], None]) -> tuple[Any, ...]:
+        """As `Pool.carry`."""
+        actor = self._take()
+        try:
+            while (told := self._run(actor, order, said))[0] == "away":
+                order = self._supply(actor, order, work)
+        except self._ray.exceptions.RayActorError:
+            return ("lost", "the Ray actor ended")
+        with self._guard:
+            self._free.append(actor)
+        return told
+
+    def _take(self) -> Any:
+        with self._guard:
+            if self._free:
+                return self._free.pop()
+            assert self._make is not None
+            self._all.append(self._make())
+            return self._all[-1]
+
+    def _run(self, actor: Any, order: Order, said: Callable[[Line], None]) -> tuple[Any, ...]:
+        told: tuple[Any, ...] = ()
+        for one in actor.carry.options(num_returns="streaming").remote(uuid4().hex, order):
+            kind, *told = self._ray.get(one)
+            if kind == "said":
+                said(cast(Line, tuple(told)))
+        return tuple(told)
+
+    def _supply(self, actor: Any, order: Order, work: Work) -> Order:
+        """Hand the files over to a node that does not see them, each once."""
+        manifest = work.freight.manifest()
+        work.freight.send(
+            manifest,
+            self._ray.get(actor.lacking.remote(manifest)),
+            lambda *part: bool(self._ray.get(actor.keep.remote(*part))),
+        )
+        return Order(order.payload, order.stamps, order.out, manifest)
+
+    def close(self, *, at_once: bool) -> None:
+        """End what was started here; on an existing cluster the run's own actors."""
+        for actor in self._all:
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor)
+        self._all, self._free, self._make = [], [], None
+        self._held.close()
+
+    def _away(self, error: BaseException) -> EnvironmentFault:
+        place = self._address or "which was started for this run"
+        return EnvironmentFault(
+            f"The Ray cluster does not answer: {place} ({str(error) or type(error).__name__}).\n"
+            "Check run.cluster in params.yaml and that the cluster runs (docs/scale.md); with "
+            "run.cluster: null a node is started here. Finished stages and pieces are kept."
+        )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray sets a handler for SIGTERM, by which Prefect tells a run to end."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
