@@ -1,0 +1,79 @@
+"""`make faults`: injects every fault, and prints and writes the table of what became of them.
+
+    .venv/bin/python -m tests.faults [--seed N] [--kind WORDS] [--jobs N] [--write]
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.faults import clocks, corrupted, forbidden, full_disk, kills, servers, together
+from tests.faults.injection import Event, Fault, Lab, Outcome
+from tests.faults.table import summary, write
+
+
+def every_fault(seed: int, events: dict[Event, int]) -> Iterator[Fault]:
+    """All faults; each module draws its own, so that one more in one changes none in another."""
+
+    def chance(module: str) -> random.Random:
+        return random.Random(f"{seed} {module}")
+
+    yield from kills.faults(chance("kills"), events)
+    yield from full_disk.faults(chance("full_disk"))
+    yield from corrupted.faults(chance("corrupted"))
+    yield from together.faults(chance("together"))
+    yield from clocks.faults(chance("clocks"), events)
+    yield from forbidden.faults(chance("forbidden"))
+    yield from servers.faults(chance("servers"), events)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 1 where a fault was lost."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--seed", type=int, help="of the random moments (default: another one)")
+    parser.add_argument("--kind", default="", help="only kinds of fault with these words")
+    parser.add_argument("--where", default="", help="only places with these words")
+    parser.add_argument("--most", type=int, default=10_000, help="of each kind")
+    parser.add_argument("--jobs", type=int, default=2, help="faults at a time")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/faults.json")
+    options = parser.parse_args(arguments)
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        lab = Lab(Path(folder).resolve())
+        try:
+            outcomes = list(attempted(lab, options, seed))
+        finally:
+            lab.close()
+    for line in summary(outcomes):
+        print(line)
+    if options.write:
+        write(seed, outcomes)
+    return int(any(outcome.verdict == "lost" for outcome in outcomes))
+
+
+def attempted(lab: Lab, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
+    """Outcomes in the order of the faults, each told as it comes."""
+    wanted: list[Fault] = []
+    for fault in every_fault(seed, lab.events()):
+        same = sum(one.kind == fault.kind for one in wanted)
+        if options.kind in fault.kind and options.where in fault.where and same < options.most:
+            wanted.append(fault)
+    with ThreadPoolExecutor(options.jobs) as threads:
+        for number, outcome in enumerate(threads.map(lab.attempt, wanted), 1):
+            code = "" if outcome.code is None else f" (exit code {outcome.code})"
+            why = f": {outcome.why}" if outcome.why else ""
+            print(
+                f"{number} of {len(wanted)}: {outcome.kind}, {outcome.where}: "
+                f"{outcome.verdict}{code}{why}",
+                flush=True,
+            )
+            yield outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())
