@@ -84,6 +84,9 @@ class Memory:
 
         if any(not dependency.exists for dependency in stage.deps):
             return False
+        asked = self._load(stage.name)
+        asked.save_deps()
+        mend.remembered(self.repo, asked)
         try:
             stage.remove_outs()
             self.repo.stage_cache.restore(stage)

@@ -1,8 +1,11 @@
-"""What a kill leaves of the files that DVC writes in place, put right before DVC reads them."""
+"""What kills, full disks and failing ones leave of DVC's files, put right before DVC reads them."""
 
+import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import InputError
 
@@ -13,7 +16,7 @@ log = logging.getLogger("fettle")
 
 
 def dvc_lock(root: Path) -> None:
-    """Set aside a dvc.lock that is empty or torn, and say so; DVC would refuse to start.
+    """Set aside a dvc.lock that is empty, torn or no text, and say so; DVC would refuse to start.
 
     Nothing is lost: each stage is found in the run cache by its inputs, and written anew.
     Raises InputError where it holds an unresolved merge, which only its user can decide.
@@ -26,7 +29,8 @@ def dvc_lock(root: Path) -> None:
     path = root / LOCK
     if not path.exists():
         return
-    text = path.read_text(encoding="utf-8", errors="replace")
+    content = path.read_bytes()
+    text = content.decode("utf-8", errors="replace")
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
         raise InputError(
             "dvc.lock holds an unresolved merge. Take either side "
@@ -34,8 +38,8 @@ def dvc_lock(root: Path) -> None:
         )
     try:
         # The parser in C: the lock is long, and only its shape matters here.
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
-    except (YAMLError, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(content.decode("utf-8")))
+    except (YAMLError, Invalid, ValueError):
         aside = root / ".fettle" / "dvc.lock.damaged"
         aside.parent.mkdir(exist_ok=True)
         path.replace(aside)
@@ -63,3 +67,56 @@ def rwlock(root: Path) -> None:
     except LockError:
         # Held for longer than DVC waits: its next reader says by whom.
         return
+
+
+def remembered(repo: Any, stage: Any) -> None:
+    """Remove what DVC remembers of a stage's results and what is not as it was written, and say so.
+
+    Records of runs and objects are filed under the hashes of their content. DVC trusts them: it
+    would hand out an object of which a disk has lost a bit, and file what follows from it. Objects
+    are read whole, which costs about as much as fetching them. Called in the repository's lock,
+    with the hashes of the stage's dependencies as they are.
+    """
+    hashes = {out.hash_info.value for out in stage.outs if out.hash_info}
+    for record in _records(repo, stage):
+        hashes |= {out.get("md5") for out in record["outs"]}
+    for one in sorted(filter(None, hashes)):
+        _check_object(repo.cache.local, one)
+
+
+def _records(repo: Any, stage: Any) -> Iterator[dict[str, Any]]:
+    """What earlier runs with the same inputs left, as far as it is whole; the rest is removed."""
+    from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
+    from dvc.stage.cache import _can_hash, _get_cache_hash, _get_stage_hash
+    from dvc.utils.serialize import ParseError, load_yaml
+    from voluptuous import Invalid
+
+    if not _can_hash(stage):
+        return
+    folder = Path(repo.stage_cache._get_cache_dir(_get_stage_hash(stage)))
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            record = COMPILED_LOCK_FILE_STAGE_SCHEMA(load_yaml(str(path)))
+            whole = _get_cache_hash(record) == path.name
+        except (ParseError, Invalid):
+            whole = False
+        if whole:
+            yield record
+        else:
+            path.unlink()
+            log.warning("%s: what was known of an earlier run was damaged; removed", stage.name)
+
+
+def _check_object(cache: Any, name: str) -> None:
+    """Remove an object of DVC's cache that is not what its name says, or holds one such."""
+    path = Path(cache.oid_to_path(name))
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != name.removesuffix(".dir"):
+        path.unlink()
+        log.warning("%s in DVC's cache was damaged; removed", name)
+    elif name.endswith(".dir"):
+        for entry in json.loads(path.read_bytes()):
+            _check_object(cache, entry["md5"])

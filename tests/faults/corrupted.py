@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.injection import Fault, Lost, Skipped, Told, Toy
+from tests.faults.injection import Fault, Lost, Skipped, Told, Toy, contents
 
 Spoil = Callable[[bytes, random.Random], bytes]
 
@@ -158,7 +158,25 @@ def changing_data(spoil: Spoil, seed: int) -> Any:
     results; set back, all is as before."""
 
     def inject(toy: Toy) -> Told:
-        raise Skipped("not yet")
+        path = toy.root / "data" / "raw.txt"
+        toy.replace("params.yaml", "path: null", "path: data/raw.txt")
+        (toy.root / "data" / "schema.yaml").write_text("version: 1\n")
+        path.write_text("what the user brought\n")
+        toy.dvc("add", "--quiet", "data/raw.txt")
+        toy.fettle("render")
+        toy.fettle("run")
+        before = toy.lock, contents(toy.root)
+        written = path.read_bytes()
+        path.write_bytes(spoil(written, random.Random(seed)))
+        require_said(toy.fettle("plan"), "file data/raw.txt changed")
+        told = toy.told()
+        require_said(told.output, "data/raw.txt")
+        path.write_bytes(written)
+        toy.fettle("run")
+        if (toy.lock, contents(toy.root)) != before:
+            raise Lost("set back, the data give other results")
+        toy.git("checkout", "--", ".")
+        return told
 
     return inject
 
