@@ -18,6 +18,8 @@ from pipeline.errors import EnvironmentFault
 from pipeline.mend import LOCK
 from pipeline.render import DVC_YAML
 
+log = logging.getLogger("fettle")
+
 
 class Found(Enum):
     """What the memory did for a stage."""
@@ -57,6 +59,7 @@ class Memory:
                 stage = self._load(name)
                 if not stage.changed():
                     return Found.CURRENT
+                _say_changed_data(stage)
                 if self._restore(stage):
                     self._keep(stage)
                     return Found.RESTORED
@@ -116,6 +119,14 @@ class Memory:
         stage.save()
         stage.commit()
         stage.dump(update_pipeline=False)
+
+
+def _say_changed_data(stage: Any) -> None:
+    """A change of the user's own files is not to be survived, but to be noticed."""
+    for dependency in stage.deps:
+        path = dependency.def_path
+        if path and path.startswith("data/") and dependency.hash_info and dependency.status():
+            log.warning("%s: %s is not what it was in the last run", stage.name, path)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -51,7 +51,8 @@ class Server:
 
     pid: int
     started: float
-    """When the process started, in seconds since the epoch: a pid alone may be another's by now."""
+    """When the process started, in seconds since the machine did, which no setting of the clock
+    changes: a pid alone may be another's by now."""
     port: int
     root: str
 
@@ -87,7 +88,7 @@ def find(root: Path) -> Server | None:
         # The folder was copied or moved with its state: the server is the original's.
         return None
     try:
-        started = psutil.Process(server.pid).create_time()
+        started = _started(server.pid)
     except psutil.Error:
         return None
     return server if abs(started - server.started) < 1.0 else None
@@ -180,8 +181,6 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _launch(root: Path) -> Server:
-    import psutil
-
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
@@ -221,10 +220,16 @@ def _launch(root: Path) -> Server:
         )
     finally:
         os.close(log)
-    server = Server(pid, psutil.Process(pid).create_time(), port, str(root))
+    server = Server(pid, _started(pid), port, str(root))
     with replacing(_state(root)) as temporary:
         temporary.write_text(json.dumps(asdict(server)), encoding="utf-8")
     return server
+
+
+def _started(pid: int) -> float:
+    import psutil
+
+    return float(psutil.Process(pid).create_time() - psutil.boot_time())
 
 
 def _await_answer(server: Server, root: Path) -> None:

@@ -1,6 +1,6 @@
 """`make faults`: injects every fault, and prints and writes the table of what became of them.
 
-    .venv/bin/python -m tests.faults [--seed N] [--kind WORDS] [--jobs N] [--write]
+.venv/bin/python -m tests.faults [--seed N] [--kind WORDS] [--jobs N] [--write]
 """
 
 import argparse
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipeline import server
+from tests.conftest import Checkout, make_toy
 from tests.faults import clocks, corrupted, forbidden, full_disk, kills, servers, together
 from tests.faults.injection import Event, Fault, Lab, Outcome
 from tests.faults.table import summary, write
@@ -44,20 +46,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        lab = Lab(Path(folder).resolve())
-        try:
-            outcomes = list(attempted(lab, options, seed))
-        finally:
-            lab.close()
-    for line in summary(outcomes):
+        all_outcomes = list(attempted(Path(folder).resolve(), options, seed))
+    for line in summary(all_outcomes):
         print(line)
     if options.write:
-        write(seed, outcomes)
-    return int(any(outcome.verdict == "lost" for outcome in outcomes))
+        write(seed, all_outcomes)
+    return int(any(outcome.verdict == "lost" for outcome in all_outcomes))
 
 
-def attempted(lab: Lab, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
+def attempted(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
     """Outcomes in the order of the faults, each told as it comes."""
+    make_toy(folder / "fresh")
+    # One worker starts sooner than two, and dies as well.
+    Checkout(folder / "fresh").replace("params.yaml", "workers: 2", "workers: 1")
+    (folder / "server").mkdir()
+    try:
+        lab = Lab(folder, folder / "fresh", server.start(folder / "server").api_url)
+        yield from outcomes(lab, options, seed)
+    finally:
+        server.stop(folder / "server")
+
+
+def outcomes(lab: Lab, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
+    """What became of each fault that is wanted."""
     wanted: list[Fault] = []
     for fault in every_fault(seed, lab.events()):
         same = sum(one.kind == fault.kind for one in wanted)

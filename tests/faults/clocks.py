@@ -41,7 +41,11 @@ def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
     for what in ("artifacts", "tasks", "dvc.lock", "dvc.yaml", ".dvc"):
         for seconds, word in ((400 * DAY, "the future"), (-time.time(), "1970")):
             yield Fault(
-                "files from another time", f"{what} from {word}", dated(what, seconds), OK, done=True
+                "files from another time",
+                f"{what} from {word}",
+                dated(what, seconds),
+                OK,
+                done=True,
             )
 
 

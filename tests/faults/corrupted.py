@@ -1,4 +1,4 @@
-"""Files that were truncated, emptied or had a bit flipped, wherever the project remembers a thing."""
+"""Files truncated, emptied or with a bit flipped, wherever the project remembers a thing."""
 
 import os
 import random
@@ -38,7 +38,7 @@ PLACES = {
     "a piece of the search": ".fettle/pieces/*.npz",
 }
 OTHERS = (".dvc/tmp/rwlock", ".dvc/tmp/lock", ".fettle/server.log", ".fettle/server.lock")
-TIMES = 2
+TIMES = 1
 """Of each kind of spoiling and place."""
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import server
-from tests.conftest import VENV, Checkout, kill_group, make_toy
+from tests.conftest import VENV, Checkout, kill_group
 
 STRIKE = Path(__file__).parent / "strike"
 PATIENCE_SECONDS = 300
@@ -135,28 +135,22 @@ class Outcome:
 class Lab:
     """A folder with the toy project, fresh and run, and what an undisturbed run of it leaves."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, fresh: Path, api_url: str) -> None:
+        """`fresh`: the toy project, before its first run."""
+        self.folder, self.fresh, self.api_url = folder, fresh, api_url
         # Some faults run as another user.
         folder.chmod(0o755)
-        self.fresh, self.done = folder / "fresh", folder / "done"
-        make_toy(self.fresh)
-        (folder / "server").mkdir()
-        self.api_url = server.start(folder / "server").api_url
-        shutil.copytree(self.fresh, self.done, symlinks=True)
+        self.done = folder / "done"
+        shutil.copytree(fresh, self.done, symlinks=True)
         undisturbed = Toy(self.done, self.api_url)
         undisturbed.fettle("run")
         self.lock, self.artifacts = undisturbed.lock, contents(self.done)
         self._one = threading.Lock()
 
-    def close(self) -> None:
-        """Stop the Prefect server."""
-        server.stop(self.folder / "server")
-
     def events(self) -> dict[Event, int]:
         """How many times a run writes, by where it is."""
         record = self.folder / "events"
-        toy = self._copy(self.fresh, None)
+        toy = self._copy(self.fresh, self.api_url)
         toy.striking(record=str(record)).fettle("run")
         counts: dict[Event, int] = {}
         for line in record.read_text().splitlines():
@@ -274,7 +268,9 @@ def dvc_status(root: Path) -> dict[str, Any]:
     return status
 
 
-def chosen(chance: random.Random, events: dict[Event, int], number: int) -> Iterator[dict[str, Any]]:
+def chosen(
+    chance: random.Random, events: dict[Event, int], number: int
+) -> Iterator[dict[str, Any]]:
     """Moments of a run, spread over all its places and random within each, as strikes are told."""
     places = sorted(events)
     chance.shuffle(places)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import server
 from tests.faults.injection import Event, Fault, Missed, Told, Toy, chosen, named, signalled
 
 NUMBER = 30
@@ -23,13 +24,13 @@ def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
             killing(strike, "kill"),
             words="A worker process was killed from outside",
         )
-    for strike in chosen(chance, of_run, NUMBER):
+    for number, strike in enumerate(chosen(chance, of_run, NUMBER)):
         yield Fault(
             "kill -9 of the Prefect server",
             named(strike),
-            killing(strike, "kill server"),
+            killing(strike, "kill server") if number % 6 == 0 else killing_users_server(strike),
             words="The Prefect server does not answer",
-            own_server=True,
+            own_server=number % 6 == 0,
         )
 
 
@@ -44,5 +45,19 @@ def killing(strike: dict[str, Any], action: str) -> Any:
         if action == "kill" and strike["at"][0] == "run" and not signalled(told):
             raise Missed("the run was over first")
         return told
+
+    return inject
+
+
+def killing_users_server(strike: dict[str, Any]) -> Any:
+    """A run in which a server is killed that the user had configured; the next one uses another."""
+
+    def inject(toy: Toy) -> Told:
+        place = toy.root.with_suffix(".server")
+        place.mkdir()
+        mortal = server.start(place)
+        toy.until_judged.callback(server.stop, place)
+        run = Toy(toy.root, mortal.api_url)
+        return killing(strike | {"pid": mortal.pid}, "kill server")(run)
 
     return inject

@@ -18,8 +18,8 @@ from tests.faults.injection import (
     Event,
     Fault,
     Missed,
-    Toy,
     Told,
+    Toy,
     chosen,
     named,
 )

@@ -31,7 +31,8 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield f"|{'-' * (width + 2)}|---------:|---------:|-----:|"
     total = {column: sum(row[column] for row in table.values()) for column in COLUMNS}
     for kind, row in [*table.items(), ("all", total)]:
-        yield f"| {kind:<{width}} | {row['injected']:>8} | {row['survived']:>8} | {row['lost']:>4} |"
+        injected, survived, lost = (row[column] for column in COLUMNS)
+        yield f"| {kind:<{width}} | {injected:>8} | {survived:>8} | {lost:>4} |"
     for verdict in ("missed", "skipped"):
         if number := sum(outcome.verdict == verdict for outcome in outcomes):
             yield f"{number} {verdict}: " + "; ".join(

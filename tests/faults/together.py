@@ -2,6 +2,7 @@
 refused."""
 
 import random
+import time
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -10,6 +11,7 @@ from tests.faults.injection import Fault, Lost, Told, Toy, require_words
 
 DOORS = ("run", "repro")
 DVC_REFUSES = 255
+CODES = frozenset({0, 4, DVC_REFUSES})
 TIMES = 2
 """Of each combination: at once, and a little apart."""
 
@@ -17,13 +19,13 @@ TIMES = 2
 def faults(chance: random.Random) -> Iterator[Fault]:
     """All combinations."""
     for first, second in product(DOORS, DOORS):
-        for time in range(TIMES):
-            apart = round(chance.uniform(0.5, 4.0), 1) if time else 0.0
+        for turn in range(TIMES):
+            apart = round(chance.uniform(0.5, 4.0), 1) if turn else 0.0
             yield Fault(
                 "two runs at once",
                 f"{first} and {second}, {apart} s apart",
                 running(first, second, apart),
-                frozenset({0, 4, DVC_REFUSES}),
+                CODES,
             )
 
 
@@ -31,14 +33,12 @@ def running(first: str, second: str, apart: float) -> Any:
     """Both, of which one at least must end well."""
 
     def inject(toy: Toy) -> Told:
-        import time
-
         one = toy.begin(first)
         time.sleep(apart)
         other = toy.begin(second)
         tolds = [toy.end(one), toy.end(other)]
         for told in tolds:
-            require_words(told, Fault("", "", inject, frozenset({0, 4, DVC_REFUSES})))
+            require_words(told, Fault("", "", inject, CODES))
         if all(told.code for told in tolds):
             raise Lost(f"both were refused: {tolds}")
         return max(tolds, key=lambda told: told.code)

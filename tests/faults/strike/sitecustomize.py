@@ -112,10 +112,14 @@ class Strike:
         if action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif action == "kill server":
-            with open(os.path.join(self.root, ".fettle", "server.json")) as file:
-                os.kill(json.load(file)["pid"], signal.SIGKILL)
+            os.kill(self.told.get("pid") or self.own_server(), signal.SIGKILL)
         elif action == "clock":
             clock.ahead += self.told["seconds"]
+
+    def own_server(self) -> int:
+        """The process of the project's own Prefect server."""
+        with open(os.path.join(self.root, ".fettle", "server.json")) as file:
+            return json.load(file)["pid"]
 
 
 class Clock:
@@ -128,6 +132,11 @@ class Clock:
         """Put it in the place of the module's own."""
         time.time = lambda: self.time() + self.ahead
         time.time_ns = lambda: self.time_ns() + int(self.ahead * 1e9)
+        from psutil import _pslinux
+
+        # What Linux says of when it was started is the clock's time less the time since then.
+        boot_time = _pslinux.boot_time
+        _pslinux.boot_time = lambda: boot_time() + self.ahead
 
 
 clock = Clock()
