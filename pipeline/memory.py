@@ -58,6 +58,7 @@ class Memory:
             with lock_repo(self.repo):
                 stage = self._load(name)
                 if not stage.changed():
+                    self._note(stage)
                     return Found.CURRENT
                 _say_changed_data(stage)
                 if self._restore(stage):
@@ -114,6 +115,16 @@ class Memory:
                 body()
             finally:
                 self.repo.lock.lock()
+
+    def _note(self, stage: Any) -> None:
+        """Write what dvc.lock says of a current stage anew, where it is not what it should be:
+        DVC compares hashes, and would keep a wrong size for ever."""
+        from dvc.stage.serialize import to_single_stage_lockfile
+
+        before = to_single_stage_lockfile(stage)
+        stage.save(run_cache=False)
+        if to_single_stage_lockfile(stage) != before:
+            stage.dump(update_pipeline=False)
 
     def _keep(self, stage: Any) -> None:
         stage.save()

@@ -3,20 +3,23 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.render import DVC_YAML
 
 LOCK = Path("dvc.lock")
+HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 RWLOCK = Path(".dvc", "tmp", "rwlock")
 
 log = logging.getLogger("fettle")
 
 
 def dvc_lock(root: Path) -> None:
-    """Set aside a dvc.lock that is empty, torn or no text, and say so; DVC would refuse to start.
+    """Set aside a dvc.lock that is empty, torn or damaged, and say so; DVC would refuse to start.
 
     Nothing is lost: each stage is found in the run cache by its inputs, and written anew.
     Raises InputError where it holds an unresolved merge, which only its user can decide.
@@ -38,12 +41,28 @@ def dvc_lock(root: Path) -> None:
         )
     try:
         # The parser in C: the lock is long, and only its shape matters here.
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(content.decode("utf-8")))
+        lock = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(content.decode("utf-8")))
+        whole = _is_plausible(lock, root)
     except (YAMLError, Invalid, ValueError):
+        whole = False
+    if not whole:
         aside = root / ".fettle" / "dvc.lock.damaged"
         aside.parent.mkdir(exist_ok=True)
         path.replace(aside)
-        log.warning("dvc.lock was empty or torn; set aside as %s", aside.relative_to(root))
+        log.warning("dvc.lock was empty, torn or damaged; set aside as %s", aside.relative_to(root))
+
+
+def _is_plausible(lock: dict[str, Any], root: Path) -> bool:
+    """Whether all stages are of this pipeline, and all hashes are such; DVC looks at neither, and
+    would fail at the one and keep the other for ever."""
+    from ruamel.yaml import YAML
+
+    known = YAML(typ="safe").load((root / DVC_YAML).read_text(encoding="utf-8"))["stages"]
+    return lock.get("stages", {}).keys() <= known.keys() and all(
+        entry.get("hash", "md5") == "md5" and HASH.fullmatch(entry.get("md5", ""))
+        for stage in lock.get("stages", {}).values()
+        for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
+    )
 
 
 def rwlock(root: Path) -> None:
@@ -105,6 +124,9 @@ def _records(repo: Any, stage: Any) -> Iterator[dict[str, Any]]:
         else:
             path.unlink()
             log.warning("%s: what was known of an earlier run was damaged; removed", stage.name)
+    if folder.is_dir() and not any(folder.iterdir()):
+        # A kill leaves such a folder too; DVC fails at one.
+        folder.rmdir()
 
 
 def _check_object(cache: Any, name: str) -> None:

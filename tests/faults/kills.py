@@ -14,7 +14,8 @@ NUMBER = 30
 def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
     """Moments over all stages; within each the body, the commit to DVC, and what lies between."""
     of_run = {at: count for at, count in events.items() if at[0] == "run"}
-    of_workers = {at: count for at, count in events.items() if at[0] == "worker"}
+    # Only what one worker alone surely does.
+    of_workers = {at: count // 3 for at, count in events.items() if at[0] == "worker"}
     for strike in chosen(chance, of_run, NUMBER):
         yield Fault("kill -9 of the run", named(strike), killing(strike, "kill"), frozenset({-9}))
     for strike in chosen(chance, of_workers, NUMBER):

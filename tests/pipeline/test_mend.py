@@ -1,0 +1,113 @@
+"""What DVC remembers, damaged: it is removed or made again, and never handed out."""
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.memory import Found, Memory
+
+MADE = {"folder/one.txt": "1\n", "folder/two.txt": "2\n", "alone.json": '{"three": 3}\n'}
+OBJECTS, RECORDS = ".dvc/cache/files/md5/*/*", ".dvc/cache/runs/*/*/*"
+FLIPS = 12
+"""Random bits of each file, so that it stays within seconds."""
+
+
+class Small:
+    """A DVC repository with two stages, of which the second depends on the first."""
+
+    def __init__(self, root: Path) -> None:
+        from dvc.repo import Repo
+
+        self.root = root
+        Repo.init(str(root), no_scm=True).close()
+        (root / "given.txt").write_text("given\n")
+        (root / "dvc.yaml").write_text(
+            "stages:\n"
+            "  first:\n    cmd: 'true'\n    deps: [given.txt]\n    outs: [folder, alone.json]\n"
+            "  second:\n    cmd: 'true'\n    deps: [folder]\n    outs: [last.txt]\n"
+        )
+
+    def first(self) -> None:
+        """The body of the first."""
+        for name, text in MADE.items():
+            (self.root / name).parent.mkdir(exist_ok=True)
+            (self.root / name).write_text(text)
+
+    def second(self) -> None:
+        """The body of the second."""
+        (self.root / "last.txt").write_text((self.root / "folder/one.txt").read_text() * 2)
+
+    def run(self) -> list[Found]:
+        """Both."""
+        memory = Memory(self.root)
+        try:
+            return [
+                memory.recall_or_run("first", self.first),
+                memory.recall_or_run("second", self.second),
+            ]
+        finally:
+            memory.repo.close()
+
+    def state(self) -> dict[str, bytes]:
+        """The lock and all results."""
+        names = [*MADE, "last.txt", "dvc.lock"]
+        return {name: (self.root / name).read_bytes() for name in names}
+
+    def remove_results(self) -> None:
+        """As `rm -r artifacts` does."""
+        shutil.rmtree(self.root / "folder")
+        (self.root / "alone.json").unlink()
+        (self.root / "last.txt").unlink()
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    monkeypatch.chdir(tmp_path)
+    made = Small(tmp_path)
+    assert made.run() == [Found.RAN, Found.RAN]
+    return made
+
+
+def flip(path: Path, chance: random.Random) -> None:
+    """One bit another, whatever the file's mode says."""
+    content = bytearray(path.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def forget_the_lock(small: Small) -> None:
+    (small.root / "dvc.lock").unlink()
+
+
+@pytest.mark.parametrize("pattern", [OBJECTS, RECORDS])
+@pytest.mark.parametrize("also", [forget_the_lock, lambda small: None])
+def test_a_damaged_memory_is_not_handed_out(
+    small: Small, pattern: str, also: Callable[[Small], None]
+) -> None:
+    before, chance = small.state(), random.Random(1)
+    for path in sorted(small.root.glob(pattern)):
+        flip(path, chance)
+        small.remove_results()
+        also(small)
+        small.run()
+        assert small.state() == before, path
+    small.remove_results()
+    also(small)
+    # All that was damaged has been made anew.
+    assert small.run() == [Found.RESTORED, Found.RESTORED]
+    assert small.state() == before
+
+
+def test_a_bit_of_the_lock_changes_nothing(small: Small) -> None:
+    before, chance = small.state(), random.Random(2)
+    for _ in range(FLIPS):
+        flip(small.root / "dvc.lock", chance)
+        damaged = (small.root / "dvc.lock").read_bytes()
+        small.run()
+        assert small.state() == before, damaged
