@@ -59,10 +59,14 @@ def _is_plausible(lock: dict[str, Any], root: Path) -> bool:
 
     known = YAML(typ="safe").load((root / DVC_YAML).read_text(encoding="utf-8"))["stages"]
     return lock.get("stages", {}).keys() <= known.keys() and all(
-        entry.get("hash", "md5") == "md5" and HASH.fullmatch(entry.get("md5", ""))
+        entry.get("hash", "md5") == "md5" and _is_hash(entry.get("md5"))
         for stage in lock.get("stages", {}).values()
         for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
     )
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and HASH.fullmatch(value) is not None
 
 
 def rwlock(root: Path) -> None:

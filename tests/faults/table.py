@@ -9,6 +9,8 @@ from tests.faults.injection import Outcome
 
 COLUMNS = ("injected", "survived", "lost")
 JSON = ROOT / "benchmarks" / "faults.json"
+PAGE = ROOT / "docs" / "faults.md"
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
@@ -35,13 +37,14 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"| {kind:<{width}} | {injected:>8} | {survived:>8} | {lost:>4} |"
     for verdict in ("missed", "skipped"):
         if number := sum(outcome.verdict == verdict for outcome in outcomes):
-            yield f"{number} {verdict}: " + "; ".join(
-                sorted({one.why for one in outcomes if one.verdict == verdict})
-            )
+            reasons = sorted({one.why for one in outcomes if one.verdict == verdict})
+            yield ""
+            yield f"{number} {verdict}: {'; '.join(reasons)}."
 
 
 def write(seed: int, outcomes: Sequence[Outcome]) -> None:
-    """Write benchmarks/faults.json: the seed, the counts, and every fault with what it came to."""
+    """Write benchmarks/faults.json, with every fault and what it came to, and the table into
+    docs/faults.md."""
     content = {
         "seed": seed,
         "counts": counts(outcomes),
@@ -51,3 +54,7 @@ def write(seed: int, outcomes: Sequence[Outcome]) -> None:
         ],
     }
     JSON.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = "\n".join([f"Seed {seed}:", "", *summary(outcomes)])
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")

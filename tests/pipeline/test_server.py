@@ -1,9 +1,13 @@
-"""What is said where the project's server does not come up."""
+"""What is said where the project's server does not come up, and how it is known again."""
 
+import json
+import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pipeline import server
@@ -17,3 +21,19 @@ def test_a_full_disk_is_named_as_the_reason(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_mib * 2**20))
     assert server._no_room(tmp_path) == said
+
+
+@pytest.mark.parametrize("hours", [-9_000, -1, 1, 9_000])
+def test_a_server_is_known_after_the_clock_was_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hours: int
+) -> None:
+    me = os.getpid()
+    running = server.Server(me, server._started(me), 1, str(tmp_path))
+    (tmp_path / ".fettle").mkdir()
+    server._state(tmp_path).write_text(json.dumps(asdict(running)))
+    # What Linux says of when it was started is the clock's time less the time since then.
+    booted = psutil._pslinux.boot_time() + hours * 3600
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted)
+    assert server.find(tmp_path) == running
+    server._state(tmp_path).write_text(json.dumps(asdict(running) | {"started": 1.0}))
+    assert server.find(tmp_path) is None
