@@ -9,6 +9,8 @@ from tests.faults.injection import Event, Fault, Missed, Told, Toy, chosen, name
 
 NUMBER = 30
 """Of each kind."""
+OF_REPRO, REPRO_WRITES = 6, 600
+"""Kills of `dvc repro`, and the writes of it that are surely made."""
 
 
 def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
@@ -33,17 +35,26 @@ def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
             words="The Prefect server does not answer",
             own_server=number % 6 == 0,
         )
+    for _ in range(OF_REPRO):
+        # What DVC does between stages is not told apart; the stage under way is left an orphan.
+        strike = {"at": ["dvc", "none", "between"], "event": chance.randint(1, REPRO_WRITES)}
+        yield Fault(
+            "kill -9 of dvc repro",
+            f"write {strike['event']}",
+            killing(strike, "kill", "repro"),
+            frozenset({-9}),
+        )
 
 
-def killing(strike: dict[str, Any], action: str) -> Any:
-    """A run in which the strike kills."""
+def killing(strike: dict[str, Any], action: str, door: str = "run") -> Any:
+    """A run by a door in which the strike kills."""
 
     def inject(toy: Toy) -> Told:
         struck = toy.striking(action=action, **strike)
-        told = struck.told()
+        told = struck.told(door)
         if not struck.was_struck:
             raise Missed("the run did not come there")
-        if action == "kill" and strike["at"][0] == "run" and not signalled(told):
+        if action == "kill" and strike["at"][0] != "worker" and not signalled(told):
             raise Missed("the run was over first")
         return told
 
