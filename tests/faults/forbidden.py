@@ -32,11 +32,13 @@ CODES = frozenset({0, 3, 4})
 def faults(chance: random.Random) -> Iterator[Fault]:
     """Folders, then files to be written, then files to be read."""
     for folder in FOLDERS:
-        yield Fault("a read-only folder", folder, read_only(folder), CODES)
+        yield Fault("a read-only folder", folder, read_only(folder), CODES, "read-only")
     for path in UNWRITABLE:
-        yield Fault("a file that cannot be written", path, immutable(path), CODES, done=True)
+        yield Fault(
+            "a file that cannot be written", path, immutable(path), CODES, "Permission", done=True
+        )
     for path in UNREADABLE:
-        yield Fault("a file that cannot be read", path, unreadable(path), CODES, done=True)
+        yield Fault("a file that cannot be read", path, unreadable(path), CODES, path, done=True)
 
 
 def read_only(folder: str) -> Any:
