@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from pipeline import server
@@ -46,17 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        all_outcomes = list(attempted(Path(folder).resolve(), options, seed))
-    for line in summary(all_outcomes):
-        print(line)
-    if options.write:
-        write(seed, all_outcomes)
-    return int(any(outcome.verdict == "lost" for outcome in all_outcomes))
+    became: list[Outcome] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            became.extend(attempted(Path(folder).resolve(), options, seed))
+    finally:
+        for line in summary(became):
+            print(line)
+        if options.write and became:
+            write(seed, became)
+    return int(any(outcome.verdict == "lost" for outcome in became))
 
 
 def attempted(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
-    """Outcomes in the order of the faults, each told as it comes."""
+    """Makes the lab, and injects."""
     make_toy(folder / "fresh")
     # One worker starts sooner than two, and dies as well.
     Checkout(folder / "fresh").replace("params.yaml", "workers: 2", "workers: 1")
@@ -69,7 +72,7 @@ def attempted(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[
 
 
 def outcomes(lab: Lab, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
-    """What became of each fault that is wanted."""
+    """What became of each fault that is wanted, as it comes."""
     wanted: list[Fault] = []
     for fault in every_fault(seed, lab.events()):
         same = sum(one.kind == fault.kind for one in wanted)
@@ -77,7 +80,9 @@ def outcomes(lab: Lab, options: argparse.Namespace, seed: int) -> Iterator[Outco
         if asked and same < options.most:
             wanted.append(fault)
     with ThreadPoolExecutor(options.jobs) as threads:
-        for number, outcome in enumerate(threads.map(lab.attempt, wanted), 1):
+        running = [threads.submit(lab.attempt, fault) for fault in wanted]
+        for number, done in enumerate(as_completed(running), 1):
+            outcome = done.result()
             code = "" if outcome.code is None else f" (exit code {outcome.code})"
             why = f": {outcome.why}" if outcome.why else ""
             print(

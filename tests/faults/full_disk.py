@@ -16,7 +16,7 @@ from tests.faults.injection import Fault, Missed, Told, Toy, mounted
 PAGE_BYTES = 4096
 NEEDED = {"pages": 150, "inodes": 250}
 """A little more than a run of the toy writes."""
-NUMBER = 15
+NUMBER = 12
 """Of each."""
 What = Literal["pages", "inodes"]
 

@@ -179,10 +179,10 @@ class Lab:
             return Outcome(fault.kind, fault.where, "skipped", str(reason), None)
         except Missed as reason:
             return Outcome(fault.kind, fault.where, "missed", str(reason), None)
-        except Lost as reason:
+        except (Lost, AssertionError, OSError) as reason:
             said = told.output if told else ""
             code = told.code if told else None
-            return Outcome(fault.kind, fault.where, "lost", str(reason), code, said)
+            return Outcome(fault.kind, fault.where, "lost", str(reason) or repr(reason), code, said)
         finally:
             if fault.own_server:
                 server.stop(toy.root)

@@ -7,6 +7,26 @@ from dataclasses import asdict
 from tests.conftest import ROOT
 from tests.faults.injection import Outcome
 
+KINDS = (
+    "kill -9 of the run",
+    "kill -9 of a worker",
+    "kill -9 of the Prefect server",
+    "kill -9 of dvc repro",
+    "no pages left on the disk",
+    "no inodes left on the disk",
+    "a corrupt file",
+    "changed raw data",
+    "two runs at once",
+    "the clock is set",
+    "files from another time",
+    "a read-only folder",
+    "a file that cannot be written",
+    "a file that cannot be read",
+    "a slow Prefect server",
+    "a Prefect server that answers 500",
+    "a Prefect server that restarts",
+)
+FIELDS = ("kind", "where", "verdict", "why", "code")
 COLUMNS = ("injected", "survived", "lost")
 JSON = ROOT / "benchmarks" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
@@ -44,17 +64,18 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def write(seed: int, outcomes: Sequence[Outcome]) -> None:
     """Write benchmarks/faults.json, with every fault and what it came to, and the table into
-    docs/faults.md."""
-    content = {
-        "seed": seed,
-        "counts": counts(outcomes),
-        "faults": [
-            {name: value for name, value in asdict(outcome).items() if name != "output"}
-            for outcome in outcomes
-        ],
-    }
+    docs/faults.md. Kinds that were not injected this time keep what they had."""
+    before = json.loads(JSON.read_text(encoding="utf-8")) if JSON.exists() else {"faults": []}
+    again = {outcome.kind for outcome in outcomes}
+    faults = [fault for fault in before["faults"] if fault["kind"] not in again]
+    for outcome in outcomes:
+        told = {name: value for name, value in asdict(outcome).items() if name != "output"}
+        faults.append({"seed": seed, **told})
+    faults.sort(key=lambda fault: KINDS.index(fault["kind"]))
+    every = [Outcome(**{name: fault[name] for name in FIELDS}) for fault in faults]
+    content = {"counts": counts(every), "faults": faults}
     JSON.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = "\n".join([f"Seed {seed}:", "", *summary(outcomes)])
-    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    top, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, bottom = rest.partition(END)
+    table = "\n".join(summary(every))
+    PAGE.write_text(f"{top}{BEGIN}\n{table}\n{END}{bottom}", encoding="utf-8")
