@@ -61,6 +61,7 @@ class Memory:
                     self._note(stage)
                     return Found.CURRENT
                 _say_changed_data(stage)
+                mend.leftovers(self._root, stage)
                 if self._restore(stage):
                     self._keep(stage)
                     return Found.RESTORED

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline import artifacts
 from pipeline.errors import InputError
 from pipeline.render import DVC_YAML
 
@@ -90,6 +91,13 @@ def rwlock(root: Path) -> None:
     except LockError:
         # Held for longer than DVC waits: its next reader says by whom.
         return
+
+
+def leftovers(root: Path, stage: Any) -> None:
+    """Remove half-written files beside the outputs of a stage, which DVC knows nothing of."""
+    for folder in {(root / out.def_path).parent for out in stage.outs}:
+        for path in artifacts.leftovers(folder):
+            path.unlink()
 
 
 def remembered(repo: Any, stage: Any) -> None:

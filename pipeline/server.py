@@ -26,7 +26,8 @@ HOST = "127.0.0.1"
 ROOM_MIB = 10
 """Free disk in MiB below which a new server has no room for its data base."""
 START_SECONDS = 120
-"""How long a server may take to answer for the first time; about 10 s is usual."""
+"""How long a server may take to answer for the first time; about 10 s is usual."""TRIES = 3
+"""Times that a configured server is asked whether it is there."""
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -136,6 +137,15 @@ def answers(url: str) -> bool:
         return False
 
 
+def _answers_in_time(url: str) -> bool:
+    """Whether a server answers that may be starting, or busy with other work."""
+    for _ in range(TRIES):
+        if answers(url):
+            return True
+        time.sleep(0.5)
+    return False
+
+
 def use(root: Path) -> str:
     """Point this process and its children at a server; return the address of its API.
 
@@ -153,7 +163,7 @@ def use(root: Path) -> str:
 
         # Prefect read the environment when the configured address was asked for.
         refresh_global_settings_context()
-    elif not answers(url):
+    elif not _answers_in_time(url):
         raise EnvironmentFault(
             f"The configured Prefect server {url} does not answer.\n"
             "Start it, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL) "

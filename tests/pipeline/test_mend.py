@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.artifacts import leftovers, replacing
 from pipeline.memory import Found, Memory
 
 MADE = {"folder/one.txt": "1\n", "folder/two.txt": "2\n", "alone.json": '{"three": 3}\n'}
@@ -102,6 +103,21 @@ def test_a_damaged_memory_is_not_handed_out(
     # All that was damaged has been made anew.
     assert small.run() == [Found.RESTORED, Found.RESTORED]
     assert small.state() == before
+
+
+def test_a_half_written_file_beside_an_output_goes_when_its_stage_runs(small: Small) -> None:
+    with replacing(small.root / "last.txt") as temporary:
+        temporary.write_text(small.state()["last.txt"].decode())
+        # As a kill would leave it.
+        shutil.copy(temporary, temporary.with_suffix(".json"))
+    [half] = leftovers(small.root)
+    (small.root / ".dvcignore").touch()
+    small.run()
+    assert half.exists()
+    (small.root / "last.txt").unlink()
+    small.run()
+    assert not half.exists()
+    assert (small.root / ".dvcignore").exists()
 
 
 def test_a_bit_of_the_lock_changes_nothing(small: Small) -> None:

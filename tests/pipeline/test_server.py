@@ -37,3 +37,13 @@ def test_a_server_is_known_after_the_clock_was_set(
     assert server.find(tmp_path) == running
     server._state(tmp_path).write_text(json.dumps(asdict(running) | {"started": 1.0}))
     assert server.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("silent", [0, 2, 3])
+def test_a_configured_server_that_is_busy_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    said = [False] * silent + [True]
+    monkeypatch.setattr(server, "answers", lambda url: said.pop(0))
+    monkeypatch.setattr(server.time, "sleep", lambda seconds: None)
+    assert server._answers_in_time("http://127.0.0.1:9/api") == (silent < 3)
