@@ -26,7 +26,8 @@ HOST = "127.0.0.1"
 ROOM_MIB = 10
 """Free disk in MiB below which a new server has no room for its data base."""
 START_SECONDS = 120
-"""How long a server may take to answer for the first time; about 10 s is usual."""TRIES = 3
+"""How long a server may take to answer for the first time; about 10 s is usual."""
+TRIES = 3
 """Times that a configured server is asked whether it is there."""
 
 QUIET = {
