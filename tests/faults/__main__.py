@@ -4,7 +4,9 @@
 """
 
 import argparse
+import os
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,10 @@ from tests.conftest import Checkout, make_toy
 from tests.faults import clocks, corrupted, forbidden, full_disk, kills, servers, together
 from tests.faults.injection import Event, Fault, Lab, Outcome
 from tests.faults.table import summary, write
+
+
+APART = "FAULTS_APART"
+"""Environment variable that says that mounts are this process's own."""
 
 
 def every_fault(seed: int, events: dict[Event, int]) -> Iterator[Fault]:
@@ -44,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="faults at a time")
     parser.add_argument("--write", action="store_true", help="write benchmarks/faults.json")
     options = parser.parse_args(arguments)
+    apart(sys.argv[1:] if arguments is None else arguments)
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
     became: list[Outcome] = []
@@ -56,6 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write and became:
             write(seed, became)
     return int(any(outcome.verdict == "lost" for outcome in became))
+
+
+def apart(arguments: Sequence[str]) -> None:
+    """Start again where mounts are this process's own, if that is allowed: no small or read-only
+    file system can then be seen by, or outlive into, the rest of the machine."""
+    command = shutil.which("unshare")
+    if os.geteuid() or command is None or APART in os.environ:
+        return
+    os.environ[APART] = "1"
+    again = [sys.executable, "-B", "-m", "tests.faults", *arguments]
+    os.execv(command, [command, "--mount", "--propagation", "private", *again])
 
 
 def attempted(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[Outcome]:
