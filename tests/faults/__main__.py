@@ -19,7 +19,6 @@ from tests.faults import clocks, corrupted, forbidden, full_disk, kills, servers
 from tests.faults.injection import Event, Fault, Lab, Outcome
 from tests.faults.table import summary, write
 
-
 APART = "FAULTS_APART"
 """Environment variable that says that mounts are this process's own."""
 
