@@ -91,9 +91,11 @@ def find(root: Path) -> Server | None:
         return None
     try:
         started = _started(server.pid)
+        # Killed, and not yet taken notice of: in a container there may be nobody who does.
+        ended = psutil.Process(server.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return None
-    return server if abs(started - server.started) < 1.0 else None
+    return server if abs(started - server.started) < 1.0 and not ended else None
 
 
 def start(root: Path) -> Server:

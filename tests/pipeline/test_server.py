@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +40,19 @@ def test_a_server_is_known_after_the_clock_was_set(
     assert server.find(tmp_path) == running
     server._state(tmp_path).write_text(json.dumps(asdict(running) | {"started": 1.0}))
     assert server.find(tmp_path) is None
+
+
+def test_a_killed_server_that_nobody_took_notice_of_is_none(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    running = server.Server(process.pid, server._started(process.pid), 1, str(tmp_path))
+    (tmp_path / ".fettle").mkdir()
+    server._state(tmp_path).write_text(json.dumps(asdict(running)))
+    assert server.find(tmp_path) == running
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    assert server.find(tmp_path) is None
+    process.communicate()
 
 
 @pytest.mark.parametrize("silent", [0, 2, 3])
