@@ -37,12 +37,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files of `replacing` directly in `folder`, which a kill has left there."""
+    """Temporary files of `replacing` and of DVC directly in `folder`, which a kill has left."""
     return [path for path in sorted(folder.glob(".*")) if _TEMPORARY.fullmatch(path.name)]
 
 
-_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}(\.[a-z]+)?")
-"""How `tempfile.mkstemp` names them."""
+_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}(\.[a-z]+)?|\.[\w-]{22}\.tmp")
+"""How `tempfile.mkstemp` names them, and how DVC does (dvc_objects.fs.utils.tmp_fname)."""
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,10 @@ class Memory:
                     self._note(stage)
                     return Found.CURRENT
                 _say_changed_data(stage)
-                mend.leftovers(self._root, stage)
                 if self._restore(stage):
                     self._keep(stage)
                     return Found.RESTORED
-                stage.remove_outs()
+                self._make_room(stage)
                 self._run_unlocked(stage, body)
                 self._keep(stage)
                 return Found.RAN
@@ -93,11 +92,16 @@ class Memory:
         asked.save_deps()
         mend.remembered(self.repo, asked)
         try:
-            stage.remove_outs()
+            self._make_room(stage)
             self.repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             return False
         return True
+
+    def _make_room(self, stage: Any) -> None:
+        # Refused where another process is at work at the stage, so before all else.
+        stage.remove_outs()
+        mend.leftovers(self._root, stage)
 
     def _run_unlocked(self, stage: Any, body: Callable[[], None]) -> None:
         from dvc.rwlock import rwlock
