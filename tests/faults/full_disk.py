@@ -14,8 +14,8 @@ from typing import Any, Literal
 from tests.faults.injection import Fault, Missed, Told, Toy, mounted
 
 PAGE_BYTES = 4096
-NEEDED = {"pages": 150, "inodes": 250}
-"""A little more than a run of the toy writes."""
+NEEDED = {"pages": 72, "inodes": 138}
+"""About as many as a run of the toy needs."""
 NUMBER = 12
 """Of each."""
 What = Literal["pages", "inodes"]
