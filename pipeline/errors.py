@@ -87,13 +87,20 @@ def _of_machine(cause: BaseException) -> FettleError | None:
 
 
 def _of_library(cause: BaseException) -> FettleError | None:
-    module = type(cause).__module__.split(".")[0]
-    if module in ("httpx", "httpcore"):
+    # Prefect's own errors of its server are httpx's.
+    modules = {base.__module__.split(".")[0] for base in type(cause).__mro__}
+    answer = getattr(cause, "response", None) if "httpx" in modules else None
+    if answer is not None:
+        return EnvironmentFault(
+            f"The Prefect server answers with an error ({answer.status_code}).\n"
+            "Finished stages are kept. See ./fettle server status, then run again."
+        )
+    if modules & {"httpx", "httpcore"}:
         return EnvironmentFault(
             f"The Prefect server does not answer ({type(cause).__name__}).\n"
             "Finished stages are kept. See ./fettle server status, then run again."
         )
-    if module == "dvc":
+    if "dvc" in modules:
         if paths := getattr(cause, "fs_paths", None):
             # DVC tries every way to put a file there, and drops the reason why none did.
             return _disk(_why_not_written(paths[0]), paths[0])

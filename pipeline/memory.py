@@ -7,6 +7,7 @@ refused as busy; the repository's own lock is free, as it is while DVC runs a co
 """
 
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -42,7 +43,11 @@ class Memory:
         logging.getLogger("dvc").setLevel(logging.ERROR)
         mend.dvc_lock(root)
         mend.rwlock(root)
-        self.repo: Any = Repo(str(root))
+        try:
+            self.repo: Any = Repo(str(root))
+        except sqlite3.DatabaseError:
+            mend.hashes(root)
+            self.repo = Repo(str(root))
         self._root = root
         self._parsed: tuple[list[tuple[int, int] | None], Any] | None = None
 
@@ -70,6 +75,12 @@ class Memory:
                 return Found.RAN
         except LockError as error:
             raise busy(name, error) from None
+        except sqlite3.DatabaseError as error:
+            mend.hashes(self._root)
+            raise EnvironmentFault(
+                f"{name}: DVC's table of hashes was damaged ({error}); it is removed.\n"
+                "Run again: finished stages are kept."
+            ) from None
 
     def _load(self, name: str) -> Any:
         """A new DVC stage; dvc.yaml and dvc.lock are parsed again only when they changed.

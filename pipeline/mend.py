@@ -1,9 +1,13 @@
 """What kills, full disks and failing ones leave of DVC's files, put right before DVC reads them."""
 
+import contextlib
 import hashlib
 import json
 import logging
 import re
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,3 +158,44 @@ def _check_object(cache: Any, name: str) -> None:
     elif name.endswith(".dir"):
         for entry in json.loads(path.read_bytes()):
             _check_object(cache, entry["md5"])
+
+
+def hashes(root: Path) -> None:
+    """Remove DVC's table of what files' hashes were, which is damaged; it is made again.
+
+    It lies outside the project, below a folder that a repository can only tell once it is open,
+    which it refuses; so one with another such folder is asked.
+    """
+    from dvc.config import Config
+    from dvc.dirs import site_cache_dir
+    from dvc.repo import Repo
+
+    with tempfile.TemporaryDirectory() as elsewhere:
+        with Repo(str(root), config={"core": {"site_cache_dir": elsewhere}}) as repo:
+            name = Path(repo.site_cache_dir).name
+        own = Config(str(root / ".dvc"))["core"].get("site_cache_dir")
+    shutil.rmtree(Path(site_cache_dir(own)) / "repo" / name, ignore_errors=True)
+    log.warning("DVC's table of hashes was damaged; removed")
+
+
+def server_database(path: Path) -> None:
+    """Set aside a Prefect server's database that is damaged; the server would answer with errors.
+
+    It holds what its UI shows of earlier runs, and no result. Called before a server is started.
+    """
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            whole = database.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.OperationalError:
+        # Locked, for instance: whoever holds it finds out.
+        return
+    except sqlite3.DatabaseError:
+        whole = False
+    if not whole:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        log.warning("the Prefect server's database was damaged; set aside as %s", aside)

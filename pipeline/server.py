@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline import mend
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault
 
@@ -38,6 +39,8 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # A server that went away is said within seconds; a run goes on where it was left.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
+    # Its database is locked for a moment, for instance.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 """Environment of every process that talks to Prefect: no telemetry, our log lines in its UI."""
@@ -199,6 +202,7 @@ def _launch(root: Path) -> Server:
         port = probe.getsockname()[1]
     home = _home(root)
     home.mkdir(parents=True, exist_ok=True)
+    mend.server_database(home / "prefect.db")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ONE_VOICE},
         **QUIET,

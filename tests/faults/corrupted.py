@@ -37,7 +37,7 @@ PLACES = {
     "artifacts/": "artifacts/**/*",
     "a piece of the search": ".fettle/pieces/*.npz",
 }
-OTHERS = (".dvc/tmp/rwlock", ".dvc/tmp/lock", ".fettle/server.log", ".fettle/server.lock")
+OTHERS = (".dvc/tmp/rwlock", ".dvc/tmp/lock")
 TIMES = 1
 """Of each kind of spoiling and place."""
 
@@ -65,7 +65,7 @@ def faults(chance: random.Random) -> Iterator[Fault]:
                 frozenset({0}),
                 done=True,
             )
-    for path in ("server.json", "prefect/prefect.db", "prefect/memo_store.toml"):
+    for path in ("server.json", "server.log", "prefect/prefect.db", "prefect/memo_store.toml"):
         for spoil in SPOILS:
             seed = chance.randrange(2**32)
             yield Fault(

@@ -1,7 +1,7 @@
 """Folders that cannot be written, and single files that cannot be read or written.
 
 For root the modes of files do not hold, so that folders are mounted read-only, files are made
-immutable, and what is about reading runs as another user.
+immutable, and what is about reading runs without that right.
 """
 
 import os
@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from tests.faults.injection import Fault, Skipped, Told, Toy, mounted
@@ -25,7 +25,6 @@ UNREADABLE = (
     ".dvc/config",
     "requirements.lock",
 )
-NOBODY = 65534
 CODES = frozenset({0, 3, 4})
 
 
@@ -72,28 +71,19 @@ def immutable(path: str) -> Any:
 
 
 def unreadable(path: str) -> Any:
-    """A run by a user who may not read one file of the project, though all else is theirs."""
+    """A run that may not read one file of the project, as its mode says: root without the
+    capabilities by which modes do not hold for it."""
 
     def inject(toy: Toy) -> Told:
+        powers = "-dac_override,-dac_read_search"
+        bound = ("setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}")
         if os.geteuid() or not shutil.which("setpriv"):
-            raise Skipped("running as another user needs root and setpriv")
-        (toy.root / path).chmod(0o600)
-        give(toy.root, NOBODY, but=toy.root / path)
-        home = f"HOME={toy.root}"
-        own = f"XDG_CACHE_HOME={toy.root}/.cache"
-        user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        other = Toy(toy.root, toy.api_url, prefix=("setpriv", *user, "env", home, own))
+            raise Skipped("a run by a user of fewer rights needs root and setpriv")
+        whole = toy.root / path
+        whole.chmod(0)
         try:
-            return other.told()
+            return replace(toy, prefix=bound).told()
         finally:
-            give(toy.root, 0)
-            (toy.root / path).chmod(0o644)
+            whole.chmod(0o644)
 
     return inject
-
-
-def give(root: Path, user: int, but: Path | None = None) -> None:
-    """Make everything the user's, but for one file, which stays root's."""
-    for path in [root, *root.rglob("*")]:
-        if path != but and not path.is_symlink():
-            os.chown(path, user, user)

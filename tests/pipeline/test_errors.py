@@ -78,3 +78,17 @@ def test_colours_of_dvcs_messages_are_left_out() -> None:
     from dvc.exceptions import DvcException
 
     assert str(as_fault(DvcException("see <\x1b[36mhttps://x\x1b[39m>"))) == "DVC: see <https://x>"
+
+
+def test_an_error_of_prefects_server_is_its_own_and_no_defect() -> None:
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    request = httpx.Request("POST", "http://127.0.0.1:9/api/flow_runs")
+    answer = httpx.Response(500, request=request)
+    wrong = httpx.HTTPStatusError("500", request=request, response=answer)
+    for error in (wrong, PrefectHTTPStatusError.from_httpx_error(wrong)):
+        fault = as_fault(error)
+        assert isinstance(fault, EnvironmentFault)
+        assert str(fault).startswith("The Prefect server answers with an error (500).")
+    assert str(as_fault(httpx.ConnectError("no"))).startswith("The Prefect server does not answer")

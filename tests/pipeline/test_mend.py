@@ -1,8 +1,10 @@
 """What DVC remembers, damaged: it is removed or made again, and never handed out."""
 
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import mend
 from pipeline.artifacts import leftovers, replacing
 from pipeline.errors import EnvironmentFault
 from pipeline.memory import Found, Memory
@@ -141,6 +144,37 @@ def test_a_bit_of_the_lock_changes_nothing(small: Small) -> None:
         damaged = (small.root / "dvc.lock").read_bytes()
         small.run()
         assert small.state() == before, damaged
+
+
+@pytest.mark.parametrize("table", ["hashes/local", "links"])
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_a_damaged_table_of_hashes_is_made_again(small: Small, table: str, keep: float) -> None:
+    from dvc.repo import Repo
+
+    before = small.state()
+    with Repo(str(small.root)) as repo:
+        path = Path(repo.site_cache_dir) / table / "cache.db"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))] or b"no database" * 99)
+    small.remove_results()
+    small.run()
+    assert small.state() == before
+
+
+def test_a_damaged_database_of_a_server_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.db"
+    mend.server_database(path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("create table runs (name text)")
+        database.executemany("insert into runs values (?)", [("a run",)] * 9_999)
+        database.commit()
+    content = path.read_bytes()
+    mend.server_database(path)
+    assert path.read_bytes() == content
+    path.write_bytes(content[: len(content) // 2])
+    mend.server_database(path)
+    assert not path.exists()
+    assert len(list(tmp_path.glob("prefect.damaged"))) == 1
 
 
 AT_WORK = """
