@@ -39,7 +39,8 @@ bench: $(STAMP) ## speed and memory, as ratios within one run
 	$(BIN)/python -B -m benchmarks.bench
 	$(BIN)/python -B -m benchmarks.streaming
 
-faults: $(STAMP) ## kill, fill and corrupt, then see the next run end with the same bytes
+faults: $(STAMP) ## kill, fill and corrupt at random moments (SEED=), then see the same bytes
+	$(BIN)/python -B -m tests.faults --write $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -B -m pytest -m faults --override-ini addopts= -x
 
 ui: $(STAMP) ## Prefect's UI on 127.0.0.1 or HOST=…, and the nights served on their schedule

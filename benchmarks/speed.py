@@ -92,7 +92,7 @@ def search(folder: str, raw: str, seed: int) -> dict[str, float]:
     from models.budget import Budget
     from models.settings import Recipe
     from pipeline.params_file import checked
-    from pipeline.workers import ProcessPool
+    from pipeline.runners.processes import ProcessPool
     from tasks import search_rounds
     from tasks.search import SearchParams
 

@@ -8,6 +8,7 @@ content and replace a file in one step, so a reader never meets half of one.
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files of `replacing` and of DVC directly in `folder`, which a kill has left."""
+    return [path for path in sorted(folder.glob(".*")) if _TEMPORARY.fullmatch(path.name)]
+
+
+_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}(\.[a-z]+)?|\.[\w-]{22}\.tmp")
+"""How `tempfile.mkstemp` names them, and how DVC does (dvc_objects.fs.utils.tmp_fname)."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """Errors meant for people, and the exit codes they end with."""
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from enum import IntEnum
 
 LETTERS = 1_000
 """Of a line of a message, at the most."""
+NO_ROOM_BYTES, NO_ROOM_FILES = 2**20, 10
+"""Less than this is left on a disk that counts as full."""
 
 
 class ExitCode(IntEnum):
@@ -69,27 +73,66 @@ def _cut(line: str) -> str:
 
 def as_fault(error: BaseException) -> FettleError | None:
     """The message for people behind a library's exception, or None where it is a defect."""
-    for cause in _chain(error):
-        if isinstance(cause, FettleError):
-            return cause
-        if isinstance(cause, OSError) and cause.errno in _DISK:
-            where = f" ({cause.filename})" if cause.filename else ""
-            return EnvironmentFault(
-                f"{_DISK[cause.errno]}{where}.\n"
-                "Nothing half-written is taken for a result. Make room or give access, "
-                "then run again: finished stages are kept."
-            )
-        module = type(cause).__module__.split(".")[0]
-        if module in ("httpx", "httpcore"):
-            return EnvironmentFault(
-                f"The Prefect server does not answer ({type(cause).__name__}).\n"
-                "Finished stages are kept. See ./fettle server status, then run again."
-            )
-        if module == "dvc":
-            return EnvironmentFault(f"DVC: {cause}")
+    causes = list(_chain(error))
+    # DVC's errors wrap the disk's, which say more.
+    return next((fault for cause in causes if (fault := _of_machine(cause))), None) or next(
+        (fault for cause in causes if (fault := _of_library(cause))), None
+    )
+
+
+def _of_machine(cause: BaseException) -> FettleError | None:
+    if isinstance(cause, FettleError):
+        return cause
+    if isinstance(cause, OSError) and cause.errno in _DISK:
+        return _disk(_DISK[cause.errno], cause.filename)
     return None
 
 
+def _of_library(cause: BaseException) -> FettleError | None:
+    # Prefect's own errors of its server are httpx's.
+    modules = {base.__module__.split(".")[0] for base in type(cause).__mro__}
+    answer = getattr(cause, "response", None) if "httpx" in modules else None
+    if answer is not None:
+        return EnvironmentFault(
+            f"The Prefect server answers with an error ({answer.status_code}).\n"
+            "Finished stages are kept. See ./fettle server status, then run again."
+        )
+    if modules & {"httpx", "httpcore"}:
+        return EnvironmentFault(
+            f"The Prefect server does not answer ({type(cause).__name__}).\n"
+            "Finished stages are kept. See ./fettle server status, then run again."
+        )
+    if "dvc" in modules:
+        if paths := getattr(cause, "fs_paths", None):
+            # DVC tries every way to put a file there, and drops the reason why none did.
+            return _disk(_why_not_written(paths[0]), paths[0])
+        return EnvironmentFault(f"DVC: {_COLOURS.sub('', str(cause))}")
+    return None
+
+
+def _disk(what: str, path: object) -> EnvironmentFault:
+    where = f" ({path})" if path else ""
+    return EnvironmentFault(
+        f"{what}{where}.\n"
+        "Nothing half-written is taken for a result. Make room or give access, "
+        "then run again: finished stages are kept."
+    )
+
+
+def _why_not_written(path: str) -> str:
+    """What hinders writing there, as far as the file system says."""
+    folder = os.path.dirname(path)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    room = os.statvfs(folder or ".")
+    if room.f_flag & os.ST_RDONLY:
+        return _DISK[errno.EROFS]
+    if room.f_bavail * room.f_frsize < NO_ROOM_BYTES or room.f_favail < NO_ROOM_FILES:
+        return _DISK[errno.ENOSPC]
+    return "DVC cannot write this file"
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _DISK = {
     errno.ENOSPC: "The disk is full",
     errno.EDQUOT: "The disk quota is used up",

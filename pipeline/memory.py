@@ -8,6 +8,7 @@ refused as busy; the repository's own lock is free, as it is while DVC runs a co
 """
 
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -19,6 +20,8 @@ from pipeline.errors import EnvironmentFault
 from pipeline.mend import LOCK
 from pipeline.remote import Remote
 from pipeline.render import DVC_YAML
+
+log = logging.getLogger("fettle")
 
 
 class Found(Enum):
@@ -45,7 +48,11 @@ class Memory:
         logging.getLogger("dvc").setLevel(logging.ERROR)
         mend.dvc_lock(root)
         mend.rwlock(root)
-        self.repo: Any = Repo(str(root))
+        try:
+            self.repo: Any = Repo(str(root))
+        except sqlite3.DatabaseError:
+            mend.hashes(root)
+            self.repo = Repo(str(root))
         self.remote = None if remote is None else Remote(self.repo, remote)
         self._root = root
         self._parsed: tuple[list[tuple[int, int] | None], Any] | None = None
@@ -62,19 +69,27 @@ class Memory:
             with lock_repo(self.repo):
                 stage = self._load(name)
                 if not stage.changed():
+                    self._note(stage)
                     return Found.CURRENT
+                _say_changed_data(stage)
                 if self._restore(stage):
                     self._keep(stage)
                     return Found.RESTORED
                 if self._fetch(name) and self._restore(stage):
                     self._keep(stage)
                     return Found.FETCHED
-                stage.remove_outs()
+                self._make_room(stage)
                 self._run_unlocked(stage, body)
                 self._keep(stage)
                 return Found.RAN
         except LockError as error:
             raise busy(name, error) from None
+        except sqlite3.DatabaseError as error:
+            mend.hashes(self._root)
+            raise EnvironmentFault(
+                f"{name}: DVC's table of hashes was damaged ({error}); it is removed.\n"
+                "Run again: finished stages are kept."
+            ) from None
 
     def words(self, found: Found) -> str:
         """What the memory did, for people."""
@@ -118,8 +133,11 @@ class Memory:
 
         if any(not dependency.exists for dependency in stage.deps):
             return False
+        asked = self._load(stage.name)
+        asked.save_deps()
+        mend.remembered(self.repo, asked)
         try:
-            stage.remove_outs()
+            self._make_room(stage)
             self.repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             return False
@@ -134,6 +152,11 @@ class Memory:
         if any(not dependency.exists for dependency in stage.deps):
             return False
         return self.remote.fetch(stage)
+
+    def _make_room(self, stage: Any) -> None:
+        # Refused where another process is at work at the stage, so before all else.
+        stage.remove_outs()
+        mend.leftovers(self._root, stage)
 
     def _run_unlocked(self, stage: Any, body: Callable[[], None]) -> None:
         from dvc.rwlock import rwlock
@@ -153,10 +176,28 @@ class Memory:
             finally:
                 self.repo.lock.lock()
 
+    def _note(self, stage: Any) -> None:
+        """Write what dvc.lock says of a current stage anew, where it is not what it should be:
+        DVC compares hashes, and would keep a wrong size for ever."""
+        from dvc.stage.serialize import to_single_stage_lockfile
+
+        before = to_single_stage_lockfile(stage)
+        stage.save(run_cache=False)
+        if to_single_stage_lockfile(stage) != before:
+            stage.dump(update_pipeline=False)
+
     def _keep(self, stage: Any) -> None:
         stage.save()
         stage.commit()
         stage.dump(update_pipeline=False)
+
+
+def _say_changed_data(stage: Any) -> None:
+    """A change of the user's own files is not to be survived, but to be noticed."""
+    for dependency in stage.deps:
+        path = dependency.def_path
+        if path and path.startswith("data/") and dependency.hash_info and dependency.status():
+            log.warning("%s: %s is not what it was in the last run", stage.name, path)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline import mend
 from pipeline.artifacts import replacing
 from pipeline.errors import EnvironmentFault
 from pipeline.server_access import (
@@ -40,6 +41,8 @@ ROOM_MIB = 10
 """Free disk in MiB below which a new server has no room for its data base."""
 START_SECONDS = 120
 """How long a server may take to answer for the first time; about 10 s is usual."""
+TRIES = 3
+"""Times that a configured server is asked whether it is there."""
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -49,6 +52,8 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # A server that went away is said within seconds; a run goes on where it was left.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
+    # Its database is locked for a moment, for instance.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 """Environment of every process that talks to Prefect: no telemetry, our log lines in its UI."""
@@ -64,7 +69,8 @@ class Server:
 
     pid: int
     started: float
-    """When the process started, in seconds since the epoch: a pid alone may be another's by now."""
+    """When the process started, in seconds since the machine did, which no setting of the clock
+    changes: a pid alone may be another's by now."""
     port: int
     root: str
     host: str = HOST
@@ -102,10 +108,12 @@ def find(root: Path) -> Server | None:
         # The folder was copied or moved with its state: the server is the original's.
         return None
     try:
-        started = psutil.Process(server.pid).create_time()
+        started = _started(server.pid)
+        # Killed, and not yet taken notice of: in a container there may be nobody who does.
+        ended = psutil.Process(server.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return None
-    return server if abs(started - server.started) < 1.0 else None
+    return server if abs(started - server.started) < 1.0 and not ended else None
 
 
 def start(root: Path, host: str | None = None, port: int | None = None) -> Server:
@@ -158,6 +166,15 @@ def answers(url: str) -> bool:
         return False
 
 
+def _answers_in_time(url: str) -> bool:
+    """Whether a server answers that may be starting, or busy with other work."""
+    for _ in range(TRIES):
+        if answers(url):
+            return True
+        time.sleep(0.5)
+    return False
+
+
 def use(root: Path, host: str | None = None, port: int | None = None) -> str:
     """Point this process and its children at a server; return the address of its API.
 
@@ -181,7 +198,7 @@ def use(root: Path, host: str | None = None, port: int | None = None) -> str:
             f"--host and --port are of a server of the project's own, and {masked(url)} is "
             "configured (PREFECT_API_URL)."
         )
-    elif not answers(url):
+    elif not _answers_in_time(url):
         raise EnvironmentFault(
             f"The configured Prefect server {masked(url)} does not answer.\n"
             "Start it, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL) "
@@ -230,12 +247,11 @@ def _free_port(host: str, port: int) -> int:
 
 
 def _launch(root: Path, host: str, wanted_port: int) -> Server:
-    import psutil
-
     port = _free_port(host, wanted_port)
     url = f"http://{reached_at(host)}:{port}"
     home = _home(root)
     home.mkdir(parents=True, exist_ok=True)
+    mend.server_database(home / "prefect.db")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ONE_VOICE},
         **QUIET,
@@ -277,10 +293,16 @@ def _launch(root: Path, host: str, wanted_port: int) -> Server:
         )
     finally:
         os.close(log)
-    server = Server(pid, psutil.Process(pid).create_time(), port, str(root), host)
+    server = Server(pid, _started(pid), port, str(root), host)
     with replacing(_state(root)) as temporary:
         temporary.write_text(json.dumps(asdict(server)), encoding="utf-8")
     return server
+
+
+def _started(pid: int) -> float:
+    import psutil
+
+    return float(psutil.Process(pid).create_time() - psutil.boot_time())
 
 
 def _await_answer(server: Server, root: Path) -> None:

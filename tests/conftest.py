@@ -129,21 +129,26 @@ def make_repository(checkout: Checkout) -> None:
     checkout.git("commit", "--quiet", "--message=start")
 
 
-@pytest.fixture(scope="session")
-def toy_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_toy(target: Path) -> None:
     """Nine trivial stages in a committed repository, to be copied."""
-    template = tmp_path_factory.mktemp("template") / "toy"
-    copy_code(template)
+    copy_code(target)
     for path in closure("models.evaluation", ROOT):
-        if not (template / path).exists():
-            (template / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, template / path)
+        if not (target / path).exists():
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, target / path)
     for path in (ROOT / "tests" / "toy").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
-            place = template / path.relative_to(ROOT / "tests" / "toy")
+            place = target / path.relative_to(ROOT / "tests" / "toy")
             place.parent.mkdir(exist_ok=True)
             shutil.copy(path, place)
-    make_repository(Checkout(template))
+    make_repository(Checkout(target))
+
+
+@pytest.fixture(scope="session")
+def toy_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy project, once for all tests."""
+    template = tmp_path_factory.mktemp("template") / "toy"
+    make_toy(template)
     return template
 
 
