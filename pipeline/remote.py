@@ -5,7 +5,7 @@ Here one folder is listed for a stage, that of its inputs' hash, so thousands of
 
 Whoever can write to the remote is not believed further than need be. An entry has to be for this
 stage and these inputs, by its own hash; every file is hashed once it is here; a folder's list may
-not lead outside the folder. What the files say is theirs: see docs/security.md.
+not lead outside the folder. What the files say is theirs: see docs/remotes.md.
 """
 
 import logging
