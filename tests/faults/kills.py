@@ -25,7 +25,8 @@ def faults(chance: random.Random, events: dict[Event, int]) -> Iterator[Fault]:
             "kill -9 of a worker",
             named(strike),
             killing(strike, "kill"),
-            words="A worker process was killed from outside",
+            # Its piece is handed out again.
+            frozenset({0}),
         )
     for number, strike in enumerate(chosen(chance, of_run, NUMBER)):
         yield Fault(

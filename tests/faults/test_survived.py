@@ -29,8 +29,7 @@ FAULTS = (
         "kill -9 of a worker",
         "in a piece",
         kills.killing(at("worker", "search", "piece"), "kill"),
-        frozenset({4}),
-        "A worker process was killed from outside",
+        OK,
     ),
     Fault(
         "kill -9 of the Prefect server",

@@ -47,8 +47,8 @@ def freight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freight:
 
 
 def opened(runner: Runner, root: Path, cluster: str | None = None) -> Pool:
-    run = RunParams(
-        runner=runner, cluster=cluster, workers=2, timeouts={}, schedule="", tracking=SILENT
+    run = RunParams.model_construct(
+        runner=runner, cluster=cluster, workers=2, timeouts={}, tracking=SILENT
     )
     return pool(run, root)
 

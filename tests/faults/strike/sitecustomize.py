@@ -1,7 +1,8 @@
 """What strikes from within a process of a run: Python imports it at start, by PYTHONPATH.
 
 The interpreter tells audit hooks of every file that is opened for writing, renamed or removed,
-before it happens. Such an event has a place: which kind of process, which stage, and whether its
+before it happens. A worker leaves its results to the run, so there files that are read count too.
+Such an event has a place: which kind of process, which stage, and whether its
 body, its commit to DVC or what lies between was under way, told by the functions on the stack. At
 the chosen one the process is killed or the server is; or all events are written down. Nothing of
 the project is patched but, where asked, the clock.
@@ -16,18 +17,19 @@ import time
 
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
 INSIDE = ("artifacts", "dvc.lock", ".dvc", ".fettle")
+INSIDE_OF_WORKERS = ("tasks", "models", "pipeline", ".searching")
 PLACES = {
     ("memory.py", "_keep"): "commit",
     ("memory.py", "_restore"): "restore",
     ("body.py", "run_body"): "body",
-    ("prefect_door.py", "run_piece"): "piece",
+    ("seat.py", "answer"): "piece",
 }
 
 
 def process_kind() -> str:
     """Which process of a run this is."""
     said = " ".join(sys.orig_argv)
-    if "spawn_main" in said:
+    if "pipeline.runners.seat" in said:
         return "worker"
     if "prefect server" in said or "prefect.server" in said:
         return "server"
@@ -57,13 +59,14 @@ class Strike:
 
     def look(self, event: str, args: tuple) -> None:
         """Write the event down or strike, where it is one that counts."""
-        if event == "open" and not (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written = event != "open" or (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if not written and self.kind != "worker":
             return
         path = args[1] if event in ("os.rename", "os.link") else args[0]
         if not isinstance(path, str | bytes | os.PathLike):
             return
         path = os.path.relpath(os.path.join(os.getcwd(), os.fsdecode(path)), self.root)
-        if not path.startswith(INSIDE):
+        if not path.startswith(INSIDE_OF_WORKERS if self.kind == "worker" else INSIDE):
             return
         stage, place = self.place()
         if record := self.told.get("record"):
@@ -86,8 +89,9 @@ class Strike:
                 place = PLACES[name]
             if name == ("memory.py", "recall_or_run"):
                 stage = frame.f_locals["name"]
-            if name == ("prefect_door.py", "run_piece"):
-                stage = frame.f_locals["stage"]
+            if name == ("seat.py", "answer"):
+                # Unknown until the piece is opened; no other stage has any.
+                stage = frame.f_locals.get("stage", "search")
             frame = frame.f_back
         self.stage = stage or self.stage
         return self.stage, place
