@@ -27,11 +27,12 @@ run: $(STAMP) ## the whole pipeline on the data params.yaml names
 test: $(STAMP) ## all tests, as CI runs them
 	$(BIN)/python -B -m pytest --numprocesses 2 --dist worksteal
 
-check: $(STAMP) ## ruff, mypy, and dvc.yaml as rendered
+check: $(STAMP) ## ruff, mypy, dvc.yaml as rendered, and known weaknesses of packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	./fettle render --check
+	$(if $(filter no,$(AUDIT)),,$(BIN)/python -B -m tests.audit)
 
 # Another table: make bench DATA="FILE --target COLUMN --yes", as for ./fettle init.
 bench: $(STAMP) ## speed and memory, as ratios within one run
