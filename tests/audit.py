@@ -1,8 +1,8 @@
 """`make check`: known weaknesses of the locked packages, where there is a network to ask.
 
-Asked is the advisory service of pip-audit. Where it does not answer, that is said and is no failure.
-A weakness that is found fails the check, unless pyproject.toml gives the reason why it is none here:
-`[tool.fettle.audit] allow = {"PYSEC-2026-1" = "why"}`.
+Asked is the advisory service of pip-audit. Where it does not answer, that is said and is no
+failure. A weakness that is found fails the check, unless pyproject.toml gives the reason why it is
+none here: `[tool.fettle.audit] allow = {"PYSEC-2026-1" = "why"}`.
 """
 
 import json
