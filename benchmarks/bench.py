@@ -16,9 +16,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
+from benchmarks.bare import fits
+
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5
 """Times a short command is run; its median is quoted."""
+TURNS = 3
+"""Times that the whole default run and the bare script are, in turns."""
 
 
 @contextmanager
@@ -93,18 +99,41 @@ def spent(root: Path) -> dict[str, float]:
     return total
 
 
+def turn() -> dict[str, float]:
+    """A whole default run in a fresh clone, and a bare script that makes the same fits."""
+    with clone() as root:
+        found = {"run": seconds(lambda: call(root, "./fettle", "run")), **spent(root)}
+        params = YAML(typ="safe").load(root / "params.yaml")
+        made = fits(root, params["finetune"]["pictures"])
+        told = root / "fits.json"
+        told.write_text(json.dumps(made), encoding="utf-8")
+        python = str(Path(sys.prefix) / "bin" / "python")
+        script = [python, "-B", "-m", "benchmarks.bare", str(told)]
+        found |= {"bare": seconds(lambda: call(ROOT, *script)), "fits": len(made)}
+    return found
+
+
+def whole_runs() -> dict[str, float]:
+    """What the pipeline costs beside a bare script, or saves."""
+    turns = [turn() for _ in range(TURNS)]
+    found = {name: statistics.median(one[name] for one in turns) for name in turns[0]}
+    return {
+        "default run from nothing, server started, s": found["run"],
+        "  of it in the stages, s": found["stages"],
+        "  in fits, added up over two workers, s": found["fit"],
+        "  in pieces, added up over two workers, s": found["piece"],
+        "  fits": found["fits"],
+        "bare Keras script of as many fits and epochs, s": found["bare"],
+        "default run: ratio to the bare script": found["run"] / found["bare"],
+    }
+
+
 def measure() -> dict[str, float]:
     """All figures by name; seconds unless the name says otherwise."""
     dvc = str(Path(sys.prefix) / "bin" / "dvc")
-    figures: dict[str, float] = {}
+    figures = whole_runs()
     with clone() as root:
-        figures["default run from nothing, server started, s"] = seconds(
-            lambda: call(root, "./fettle", "run")
-        )
-        parts = spent(root)
-        figures["  of it in the stages, s"] = parts["stages"]
-        figures["  in fits, added up over two workers, s"] = parts["fit"]
-        figures["  in pieces, added up over two workers, s"] = parts["piece"]
+        call(root, "./fettle", "run")
         figures["import of TensorFlow, s"] = median(
             lambda: call(root, str(Path(sys.prefix) / "bin" / "python"), "-c", "import tensorflow")
         )

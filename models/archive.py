@@ -79,4 +79,7 @@ def load(path: Path) -> keras.Model:
     """
     inspection.require_harmless(path)
     determinism.pin()
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError, KeyError, AttributeError, ImportError, OSError) as error:
+        raise inspection.unreadable(path, error) from None

@@ -40,7 +40,8 @@ def _import_tensorflow() -> None:
 
 
 def pin() -> None:
-    """Fix the threads of TensorFlow, and those of BLAS and OpenMP in libraries loaded so far.
+    """Fix the threads of TensorFlow, and those of BLAS and OpenMP in libraries loaded so far; let
+    memory of GPUs be taken as it is needed.
 
     Raises RuntimeError where TensorFlow has run something with other settings already: its
     threads cannot be changed then, and results would depend on who came first.
@@ -53,6 +54,9 @@ def pin() -> None:
     try:
         threading.set_intra_op_parallelism_threads(THREADS)
         threading.set_inter_op_parallelism_threads(THREADS)
+        # Else the first process on a GPU takes all of its memory, whatever its network needs.
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:
         # Also raised for the values it already has, when the process has run something.
         found = (

@@ -164,6 +164,8 @@ def _refuse_code(path: Path) -> None:
 def _read(path: Path) -> keras.Model:
     try:
         model = archive.load(path)
+    except InputError as error:
+        raise InputError(f"distill.teacher: {error}") from None
     except Exception as error:
         raise _unreadable(path, error) from None
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
@@ -175,8 +177,7 @@ def _read(path: Path) -> keras.Model:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    said = next(iter(str(error).splitlines()), type(error).__name__).strip().rstrip(".")
-    return InputError(f"distill.teacher: {path}: not a Keras model that can be read: {said[:200]}.")
+    return InputError(f"distill.teacher: {inspection.unreadable(path, error)}")
 
 
 def _feed(path: Path, model: keras.Model, schema: Schema) -> Feed:

@@ -25,6 +25,7 @@ CONFIGURATION = 1 << 26
 """Bytes of a model's description at the most (64 MiB)."""
 SMALL = 1 << 28
 """Bytes that a model may come to, however small its file is (256 MiB)."""
+_INNER = "Exception encountered: "
 SHRUNK = 50
 """How many times larger than its file may a model be beyond that: weights hardly shrink."""
 
@@ -42,10 +43,20 @@ def require_harmless(path: Path) -> None:
         raise
     except Exception as error:
         # Damaged bytes raise errors of any class in zipfile, zlib, HDF5 and json.
-        said = next(iter(str(error).splitlines()), type(error).__name__).strip().rstrip(".")
-        raise InputError(f"{path}: not a Keras model that can be read: {said[:200]}.") from None
+        raise unreadable(path, error) from None
     if told := code(held) or foreign(held):
         raise InputError(f"{path}: {told}.")
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """What to say of a file that cannot be read because of `error`."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Of errors within errors, as Keras tells them, the innermost says what it is about.
+    inner = [line for line in said if line.startswith(_INNER)]
+    words = inner[-1].removeprefix(_INNER) if inner else next(iter(said), type(error).__name__)
+    return InputError(
+        f"{path}: not a Keras model that can be read: {words.strip().rstrip('.')[:200]}."
+    )
 
 
 def described(path: Path) -> Any:

@@ -20,12 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from models import make
+from models import make, replicas
 from models.criterion import Criterion, each_member
 from models.make import Make
 from models.mixing import Mixing
+from models.precision import Scaling, lowered
+from models.replicas import Found
 from models.rows import Rows
-from models.settings import FitSettings
+from models.settings import FitSettings, Precision
 from models.updates import Rule
 
 MOST = 16
@@ -44,6 +46,8 @@ class State(NamedTuple):
     """The optimizer's."""
     average: Tensors
     """Of the weights; nothing where they are not averaged."""
+    scale: Tensors
+    """Of the loss, see `models.precision.Scaling`; nothing where it is not scaled."""
     at: Any
     """Steps so far, int64."""
 
@@ -62,6 +66,14 @@ class Values(NamedTuple):
     """Of mixtures, int64."""
 
 
+class Arithmetic(NamedTuple):
+    """How a step is computed."""
+
+    precision: Precision
+    replicas: int
+    """Parts of every batch, see `models.replicas`."""
+
+
 class Program:
     """The graphs of one make of network, criterion and optimizer."""
 
@@ -72,6 +84,7 @@ class Program:
         criterion: Criterion,
         rule: Rule,
         mixing: Mixing | None,
+        arithmetic: Arithmetic,
         examples: Sequence[tf.TensorSpec],
     ) -> None:
         """`examples`: inputs, codes and, where there are any, weights, `(n, …)`."""
@@ -80,6 +93,9 @@ class Program:
         self._criterion = criterion
         self._rule = rule
         self._mixing = mixing
+        self._precision = arithmetic.precision
+        self._scaling = Scaling(arithmetic.precision)
+        self._devices = replicas.devices(arithmetic.replicas)
         self._examples = tuple(examples)
         self._outputs = network.output_shape[-1]
         self._dropouts = make.dropouts(self._twin)
@@ -92,7 +108,8 @@ class Program:
         weights = [tf.identity(one.value) for one in network.trainable_variables]
         others = [tf.identity(one.value) for one in network.non_trainable_variables]
         average = list(weights) if self._rule.ema is not None else []
-        return State(weights, others, self._rule.slots(weights), average, tf.constant(0, tf.int64))
+        slots, scale = self._rule.slots(weights), self._scaling.begin()
+        return State(weights, others, slots, average, scale, tf.constant(0, tf.int64))
 
     def values(self, network: keras.Model, settings: FitSettings, seed: int) -> Values:
         """What a fit of that network sets."""
@@ -225,28 +242,69 @@ class Program:
                 list(mixing.mixed(state.at, tuple(batch))),
                 mixing.criterion(criterion),
             )
-        inputs, codes, *weights = batch
-        inputs.set_shape((None, *self._examples[0].shape[1:]))
-        codes = tf.cast(codes, tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(state.weights)
-            outputs, others = self._called(inputs, state.weights, state.others, values.dropout)
-            losses = each_member(criterion.loss)(codes, outputs)
-            loss = tf.reduce_mean(losses * weights[0] if weights else losses)
-            loss += self._penalty(state.weights, values)
-        gradients = tape.gradient(loss, state.weights)
-        after, slots = self._rule.step(
-            gradients, state.weights, state.slots, state.at, rate, values.decay
+        count = tf.cast(tf.shape(batch[0])[0], tf.float32)
+        found = replicas.joined(
+            [
+                self._part(batch, place, count, criterion, state, values)
+                for place in range(len(self._devices))
+            ]
         )
-        average = self._rule.averaged(state.average, after, state.at)
-        count = tf.cast(tf.shape(inputs)[0], tf.float32)
-        right = tf.zeros(())
-        if criterion.correct is not None:
-            right = tf.reduce_sum(
-                tf.cast(each_member(criterion.correct)(codes, outputs), tf.float32)
-            )
-        sums = tf.stack([loss * count, right, count])
-        return sums, State(after, others, slots, average, state.at + 1)
+        sums = tf.stack([found.loss * count, found.right, count])
+        after = self._changed(found, rate, state, values)
+        return self._unless_lost(sums, after, found, state) if self._scaling.on else (sums, after)
+
+    def _part(
+        self,
+        batch: list[Any],
+        place: int,
+        count: Any,
+        criterion: Criterion,
+        state: State,
+        values: Values,
+    ) -> Found:
+        """What a part of the batch leads to, on the device that it has."""
+        alone = len(self._devices) == 1
+        own, counts = (batch, 1.0) if alone else replicas.part(batch, place, len(self._devices))
+        with replicas.on(self._devices[place]):
+            inputs, codes, *weights = own
+            inputs.set_shape((None, *self._examples[0].shape[1:]))
+            codes = tf.cast(codes, tf.float32)
+            begun = replicas.started(state.others, place)
+            with tf.GradientTape() as tape:
+                tape.watch(state.weights)
+                outputs, others = self._called(inputs, state.weights, begun, values.dropout)
+                losses = each_member(criterion.loss)(codes, outputs)
+                losses = losses * weights[0] if weights else losses
+                mean = tf.reduce_mean(losses) if alone else tf.reduce_sum(losses) * counts / count
+                # Once is enough, and the same sums are then the same wherever parts are computed.
+                loss = mean + self._penalty(state.weights, values) if place == 0 else mean
+                scaled = self._scaling.scaled(loss, state.scale)
+            gradients = tape.gradient(scaled, state.weights)
+            right = tf.zeros(())
+            if criterion.correct is not None:
+                answered = each_member(criterion.correct)(codes, outputs)
+                right = tf.reduce_sum(tf.cast(answered, tf.float32)) * counts
+        return Found(self._scaling.restored(gradients, state.scale), others, loss, right)
+
+    def _changed(self, found: Found, rate: Any, state: State, values: Values) -> State:
+        """The state after a step."""
+        weights, slots = self._rule.step(
+            found.gradients, state.weights, state.slots, state.at, rate, values.decay
+        )
+        average = self._rule.averaged(state.average, weights, state.at)
+        return State(weights, found.others, slots, average, state.scale, state.at + 1)
+
+    def _unless_lost(self, sums: Any, after: State, found: Found, state: State) -> Any:
+        """What a step leaves; where gradients were too large for float16 nothing but a smaller
+        scale, and what draws numbers."""
+        well = self._scaling.went_well(found.gradients)
+        kept = tf.nest.map_structure(lambda new, old: tf.where(well, new, old), after, state)
+        others = [
+            old if new.dtype.is_floating else new
+            for old, new in zip(kept.others, after.others, strict=True)
+        ]
+        scale = self._scaling.after(well, state.scale)
+        return tf.where(well, sums, 0.0), kept._replace(others=others, scale=scale)
 
     def _penalty(self, weights: Tensors, values: Values) -> Any:
         parts = []
@@ -269,7 +327,8 @@ class Program:
                 scope.add_update((variable, value))
             for variable, value in zip(twin.non_trainable_variables, others, strict=True):
                 scope.add_update((variable, value))
-            outputs = twin(inputs, training=training)
+            with lowered(twin, self._precision if training else "float32"):
+                outputs = tf.cast(twin(inputs, training=training), tf.float32)
         # Layers of unknown width do not say how many numbers they give.
         outputs.set_shape((*outputs.shape[:-1], self._outputs))
         return outputs, [scope.get_current_value(one) for one in twin.non_trainable_variables]
@@ -295,14 +354,17 @@ def of(
     """
     made = Make.of(network)
     rule = Rule.of(settings, [one.name for one in network.trainable_variables], factors)
+    arithmetic = Arithmetic(settings.precision, settings.replicas)
     examples = tuple(
         tf.TensorSpec((None, *array.shape[1:]), tf.as_dtype(_type(array))) for array in arrays
     )
     if made.key is None:
-        return Program(made, network, criterion, rule, mixing, examples)
+        return Program(made, network, criterion, rule, mixing, arithmetic, examples)
     mixed = None if mixing is None else (mixing.alpha, mixing.task)
-    key = made.key, criterion.loss, criterion.correct, rule, mixed, examples
-    program = _kept.pop(key, None) or Program(made, network, criterion, rule, mixing, examples)
+    key = made.key, criterion.loss, criterion.correct, rule, mixed, arithmetic, examples
+    program = _kept.pop(key, None) or Program(
+        made, network, criterion, rule, mixing, arithmetic, examples
+    )
     _kept[key] = program
     while len(_kept) > MOST:
         _kept.popitem(last=False)

@@ -7,8 +7,6 @@ from models.space import Dimension, combinations
 
 Method = Literal["grid", "random", "bayesian", "hyperband"]
 """How values are proposed."""
-ROUND = 4
-"""Proposals asked for before any of their results is told."""
 
 
 def brackets(epochs: int, factor: int) -> list[list[tuple[int, int]]]:

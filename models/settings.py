@@ -46,6 +46,9 @@ Schedule = Literal[
     "fixed", "exponential", "staircase", "cosine", "restarts", "piecewise", "one_cycle", "plateau"
 ]
 Clip = Literal["none", "value", "norm", "global_norm"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+"""What layers compute with while a network is trained, by the names of Keras's policies; see
+`models.precision`."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction, 0: none."""
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -170,6 +173,10 @@ class FitSettings(_Settings):
     patience: Patience | None
     """Epochs without a better validation loss until the fit ends and the weights of its best
     epoch are restored; None: all epochs are trained and the last weights kept."""
+    precision: Precision
+    replicas: Annotated[int, Field(gt=0, le=64)]
+    """Parts of every batch, each computed on a GPU of its own where there are as many; see
+    `models.replicas`."""
 
 
 class Recipe(NetworkSpec, FitSettings, Section):

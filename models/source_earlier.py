@@ -72,7 +72,10 @@ def _in_words(path: Path) -> Iterator[None]:
 def _fitting(path: Path, schema: Schema) -> keras.Model:
     """The model of an earlier run on data of the schema's kind and columns."""
     _require_ours(path)
-    model = archive.load(path)
+    try:
+        model = archive.load(path)
+    except InputError as error:
+        raise InputError(f"{error}\nIs it whole? {WOULD_FIT}") from None
     encoder, trained = model.get_layer("encoder"), model.get_layer("network")
     if encoder.output_shape != trained.input_shape:
         raise _foreign(path, "its encoder does not give what its network takes")

@@ -18,11 +18,13 @@ from keras_tuner.engine import hyperparameters
 from keras_tuner.src.engine.conditions import Parent
 
 from models import rounds
-from models.rounds import ROUND, Method
+from models.rounds import Method
 from models.space import Dimension
 
 DIGITS = 3
 """Significant digits kept of a float without steps: more mean nothing and are hard to read."""
+LEAST_AT_RANDOM = 4
+"""Trials from which a Gaussian process can tell anything."""
 _EPOCHS = "tuner/epochs"
 """Where Hyperband says for how long a trial is trained."""
 
@@ -63,10 +65,12 @@ class Oracle:
         higher: bool,
         factor: int,
         epochs: int,
+        first: int,
     ) -> None:
         """`space`: parents first, see `models.space.fitting`. `higher`: whether a higher score is
         better. `factor` and `epochs` are for hyperband: the share of trials that goes on, and for
-        how many epochs the last of them are trained."""
+        how many epochs the last of them are trained. `first` is for bayesian: trials at random
+        before the first guided one, at least `LEAST_AT_RANDOM`."""
         self._space = space
         self._running: dict[str, Any] = {}
         with _silenced():
@@ -86,7 +90,7 @@ class Oracle:
             if method == "bayesian":
                 # By default three random trials a dimension precede the first guided one: more
                 # than most searches have.
-                options |= {"num_initial_points": ROUND}
+                options |= {"num_initial_points": max(first, LEAST_AT_RANDOM)}
             self._oracle = _ORACLES[method](**options)
             self._oracle.verbose = 0
 

@@ -168,7 +168,9 @@ class PrefectDoor:
                 name=stage.name,
                 task_run_name=stage.name,
                 description=stage.description,
-                tags=[stage.name, *self._tags],
+                # Not the stage's name as well: for every set of tags that it has not seen Prefect
+                # opens a client to ask for limits, which takes a second or two.
+                tags=self._tags,
             )(return_state=True)
         finally:
             _body.reset(token)

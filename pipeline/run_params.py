@@ -34,6 +34,8 @@ class RunParams(Section):
     """Address of the Dask scheduler or the Ray cluster; None: one is started here for the run."""
     workers: int = Field(ge=1, le=256)
     """Processes that train trials and seeds side by side."""
+    gpus: int = Field(ge=0, le=64)
+    """GPUs that each of them has to itself, on machines that have any; 0: all see all."""
     timeouts: dict[str, Minutes]
     """Minutes by stage after which it is ended."""
     schedule: ScheduleParams

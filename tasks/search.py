@@ -20,7 +20,7 @@ from metrics.objective import Measure, Objective
 from models import results, rounds, training
 from models.budget import Budget
 from models.candidate import Searched
-from models.rounds import ROUND, Method
+from models.rounds import Method
 from models.settings import Changes, Recipe, Seed, Seeds
 from models.space import Dimension, Space, combinations, fitting
 from models.training import Run
@@ -56,6 +56,8 @@ class SearchParams(Section):
     """How values are proposed."""
     factor: int = Field(ge=2, le=10)
     """Of hyperband: one trial in so many goes on, for so many times the epochs."""
+    round: int = Field(ge=1, le=10_000)
+    """Proposals asked for before any of their results is told: so many trials can run at once."""
     budget: TrialBudget
     space: Space
     """What is varied."""
@@ -127,7 +129,7 @@ def _cost(params: SearchParams, recipe: Recipe, split: _Split, budget: Budget) -
     epochs *= folds
     if params.budget.epochs is not None:
         # The last round may begin with one left.
-        epochs = min(epochs, params.budget.epochs + ROUND * folds * longest)
+        epochs = min(epochs, params.budget.epochs + params.round * folds * longest)
     if budget.epochs is not None:
         epochs = min(epochs, max(budget.epochs // 2, folds))
     again = min(params.retrain, trials) * len(params.seeds)

@@ -12,7 +12,6 @@ from dataset.target import Array
 from metrics.objective import Measure
 from models import determinism, folded, rounds
 from models.budget import Budget
-from models.rounds import ROUND
 from models.settings import Recipe
 from models.space import Dimension
 from models.training import Run
@@ -128,7 +127,7 @@ def limits_of(
     if budget.epochs is not None:
         again = min(params.retrain, trials(longest)) * len(params.seeds)
         epochs = max(0, min(budget.epochs // 2, budget.epochs - again))
-        longest = min(longest, max(1, epochs // (folds * min(ROUND, trials(longest)))))
+        longest = min(longest, max(1, epochs // (folds * min(params.round, trials(longest)))))
     minutes = None if budget.minutes is None else budget.minutes / 2
     each = None if minutes is None else minutes / (folds * trials(longest))
     return Limits(epochs, longest, minutes, each)
@@ -157,6 +156,7 @@ def run(
         higher=metric.sign > 0,
         factor=params.factor,
         epochs=min(recipe.epochs, limits.longest),
+        first=params.round,
     )
     trials: list[Trial] = []
     earlier = _Earlier(len(held))
@@ -199,7 +199,9 @@ def _room(
     clocks = [one for one in (budget.minutes, limits.minutes) if one is not None]
     if clocks and time.monotonic() - begun >= 60 * min(clocks):
         return 0
-    room = ROUND if budget.trials is None else min(ROUND, budget.trials - len(trials))
+    room = params.round
+    if budget.trials is not None:
+        room = min(room, budget.trials - len(trials))
     if limits.epochs is None:
         return room
     whole = (limits.epochs - spent) // (folds * limits.longest)

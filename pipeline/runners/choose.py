@@ -29,11 +29,11 @@ def _made(name: Runner, run: RunParams, root: Path) -> Pool:
     if name == "local":
         return Local()
     if name == "processes":
-        return ProcessPool(run.workers)
+        return ProcessPool(run.workers, run.gpus)
     if name == "dask":
         from pipeline.runners.dask_pool import DaskPool
 
-        return DaskPool(run.cluster, run.workers, root)
+        return DaskPool(run.cluster, run.workers, root, run.gpus)
     from pipeline.runners.ray_pool import RayPool
 
-    return RayPool(run.cluster, run.workers, root)
+    return RayPool(run.cluster, run.workers, root, run.gpus)

@@ -18,7 +18,7 @@ import distributed
 from distributed import Client, LocalCluster
 
 from pipeline.errors import EnvironmentFault
-from pipeline.runners import dask_worker, host
+from pipeline.runners import dask_worker, gpus, host
 from pipeline.runners.dask_worker import HostPlugin
 from pipeline.runners.host import Order
 from pipeline.runners.pool import Line, Pool, Work
@@ -31,8 +31,9 @@ SECONDS = "20s"
 class DaskPool(Pool):
     """Has as many pieces under way as the cluster's workers have threads, those that join too."""
 
-    def __init__(self, address: str | None, workers: int, root: Path) -> None:
+    def __init__(self, address: str | None, workers: int, root: Path, gpus: int) -> None:
         self._address = address
+        self._gpus = gpus
         self._workers = workers
         self._root = root
         self._client: Client | None = None
@@ -52,14 +53,14 @@ class DaskPool(Pool):
             raise self._away(error) from None
 
     def _open(self) -> None:
-        for module in (host, dask_worker):
+        for module in (gpus, host, dask_worker):
             # Workers may lack the project, or have another version of it.
             cloudpickle.register_pickle_by_value(module)
             self._held.callback(cloudpickle.unregister_pickle_by_value, module)
         for name in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         # Before a cluster is started here, which changes this process's environment.
-        terms = self._held.enter_context(elsewhere(self._root))
+        terms = self._held.enter_context(elsewhere(self._root, self._gpus))
         address = self._held.enter_context(self._cluster()) if not self._address else self._address
         client = self._held.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
         self._run = terms.run

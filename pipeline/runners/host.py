@@ -2,7 +2,7 @@
 
 Used by the run itself (`processes.py`), by every Dask worker and by every Ray actor. To clusters
 this module is sent as it is, since their workers may lack the project: so it imports nothing of
-it, and what it hands back is tuples of plain values.
+it but `gpus.py`, which is sent as well, and what it hands back is tuples of plain values.
 
 A piece never runs in a cluster's own process, but in one that is started for the run, in a folder
 that holds the run's very code, with the run's environment variables. So nothing that a worker
@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from pipeline.runners.gpus import VISIBLE, claim, release, shares
 
 SHARED = (
     "TF_",
@@ -53,6 +55,8 @@ FOLDER = "FETTLE_WORKER_FOLDER"
 """Environment variable of a worker: where it keeps files; default: below the temporary folder."""
 MOST = 20 * 2**30
 """Bytes that are kept there; beyond them what was not used for longest is removed."""
+BUSY = 1.0
+"""Seconds between two looks for a GPU that nobody works on."""
 IDLE = 120.0
 """Seconds after which a cluster's worker process without work ends; the next piece starts one."""
 
@@ -84,6 +88,8 @@ class Terms:
     """Whether its arithmetic is held to AVX2."""
     vendor: str
     """Of its CPU."""
+    gpus: int
+    """That each worker process has to itself, where there are any; 0: all see all."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,13 @@ class Seat:
     """One worker process, started when it is first needed; it ends when this process does, even
     by `kill -9`."""
 
-    def __init__(self, terms: Terms, folder: str, environment: Mapping[str, str], idle: float):
+    def __init__(
+        self, terms: Terms, folder: str, environment: Mapping[str, str], idle: float, share: str
+    ) -> None:
         self.folder = folder
+        self.share = share
+        """The GPUs that it sees; "": whatever there is."""
+        self.claimed: list[int] = []
         self.laid: dict[str, str] = {}
         """What lies in the folder, where it is not the run's own: content hashes by path."""
         self.told: dict[str, int] = {}
@@ -198,9 +209,12 @@ class Host:
     _checked: tuple[str, str] | None = None
     _seen: bool | None = None
     _made: int = 0
+    _shares: tuple[str, ...] | None = None
+    """Of this machine's GPUs, see `gpus.shares`."""
+    _closed: bool = False
 
     def __post_init__(self) -> None:
-        self._guard: Any = threading.Lock()
+        self._guard: Any = threading.Condition()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the lock, which cannot travel."""
@@ -208,7 +222,11 @@ class Host:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+
+    def seats(self, asked: int) -> int:
+        """How many pieces can run at once where `asked` are wished: no more than have GPUs."""
+        return min(asked, len(self._shared())) if any(self._shared()) else asked
 
     def carry(self, key: str, order: Order, said: Said) -> tuple[Any, ...]:
         """Run a piece; returns what became of it.
@@ -229,7 +247,10 @@ class Host:
         home = self._is_home(order)
         if not home and (order.manifest is None or self.lacking(order.manifest)):
             return ("away",)
-        seat = self._take(key, home=home)
+        try:
+            seat = self._take(key, home=home)
+        except Lost as lost:
+            return ("lost", str(lost))
         try:
             if not home:
                 assert order.manifest is not None
@@ -258,8 +279,10 @@ class Host:
     def close(self) -> None:
         """End all worker processes, and forget their folders."""
         with self._guard:
+            self._closed = True
             free, self._free = self._free, []
             busy = list(self._busy.values())
+            self._guard.notify_all()
         for seat in free:
             self._forget(seat)
         for seat in busy:
@@ -268,46 +291,75 @@ class Host:
 
     def _take(self, key: str, *, home: bool) -> Seat:
         with self._guard:
-            while self._free:
-                seat = self._free.pop()
-                if seat.alive and (seat.folder == self.terms.root) == home:
-                    break
-                self._forget(seat)
-            else:
-                seat = self._start(home=home)
+            seat = None
+            while seat is None:
+                if self._closed:
+                    raise Lost("ended")
+                seat = self._fitting(home=home)
+                if seat is None:
+                    # Whoever has the GPUs may be another run, which does not say when it is done.
+                    self._guard.wait(BUSY)
             self._busy[key] = seat
             refused = key in self._refused
         if refused:
             seat.kill()
         return seat
 
+    def _fitting(self, *, home: bool) -> Seat | None:
+        """A seat that is free, or a new one; None while there is no GPU for it."""
+        for seat in self._free[::-1]:
+            if not seat.alive or (seat.folder == self.terms.root) != home:
+                self._free.remove(seat)
+                self._forget(seat)
+            elif (claimed := claim(seat.share, self._folder)) is not None:
+                self._free.remove(seat)
+                seat.claimed = claimed
+                return seat
+        for share in self._shared():
+            if (claimed := claim(share, self._folder)) is not None:
+                seat = self._start(home=home, share=share)
+                seat.claimed = claimed
+                return seat
+        return None
+
+    def _shared(self) -> tuple[str, ...]:
+        if self._shares is None:
+            self._shares = tuple(shares(self.terms.gpus))
+        return self._shares
+
     def _give(self, key: str) -> None:
         with self._guard:
-            self._free.append(self._busy.pop(key))
+            seat = self._busy.pop(key)
+            release(seat.claimed)
+            self._free.append(seat)
+            self._guard.notify()
 
     def _drop(self, key: str) -> None:
         with self._guard:
-            seat = self._busy.pop(key)
-        self._forget(seat)
+            self._forget(self._busy.pop(key))
+            self._guard.notify()
 
     def _forget(self, seat: Seat) -> None:
         seat.close()
+        release(seat.claimed)
         if seat.folder != self.terms.root:
             shutil.rmtree(seat.folder, ignore_errors=True)
 
-    def _start(self, *, home: bool) -> Seat:
+    def _start(self, *, home: bool, share: str) -> Seat:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(SHARED)
         } | dict(self.terms.environment)
+        if share:
+            environment[VISIBLE] = share
         if home:
-            return Seat(self.terms, self.terms.root, environment, self.idle)
+            return Seat(self.terms, self.terms.root, environment, self.idle, share)
         self._made += 1
         folder = self._folder() / f"{self.terms.run}-{os.getpid()}-{self._made}"
         folder.mkdir(parents=True)
         if JOURNAL in environment:
             environment[JOURNAL] = str(folder / ".journal")
             (folder / ".journal").mkdir()
-        return Seat(self.terms, str(folder), environment, self.idle)
+        return Seat(self.terms, str(folder), environment, self.idle, share)
 
     def _is_home(self, order: Order) -> bool:
         """Whether this machine sees the run's own folder, and in it what the run sees."""

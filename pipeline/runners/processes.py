@@ -10,17 +10,19 @@ from pipeline.runners.terms import here
 
 
 class ProcessPool(Pool):
-    """Has `workers` processes, started when the first pieces come."""
+    """Has `workers` processes, started when the first pieces come, or fewer where there are not
+    as many times `gpus` GPUs."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, gpus: int = 0) -> None:
         self._workers = workers
+        self._gpus = gpus
         self._host: Host | None = None
 
     def capacity(self) -> int:
         """As many as there are processes."""
         if self._host is None:
-            self._host = Host(here())
-        return self._workers
+            self._host = Host(here(self._gpus))
+        return self._host.seats(self._workers)
 
     def carry(self, order: Order, work: Work, said: Callable[[Line], None]) -> tuple[Any, ...]:
         """As `Pool.carry`."""

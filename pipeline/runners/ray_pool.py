@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, cast
 from uuid import uuid4
 
 from pipeline.errors import EnvironmentFault
-from pipeline.runners import host, ray_worker
+from pipeline.runners import gpus, host, ray_worker
+from pipeline.runners.gpus import visible
 from pipeline.runners.host import Order
 from pipeline.runners.pool import Line, Pool, Work
 from pipeline.runners.terms import elsewhere
@@ -30,10 +31,11 @@ class RayPool(Pool):
     """Has as many pieces under way as the cluster has CPUs, those of nodes that join too; each in
     an actor that is kept for the next."""
 
-    def __init__(self, address: str | None, workers: int, root: Path) -> None:
+    def __init__(self, address: str | None, workers: int, root: Path, gpus: int) -> None:
         if find_spec("ray") is None:
             raise ModuleNotFoundError(name="ray")
         self._address = address
+        self._gpus = gpus
         self._workers = workers
         self._root = root
         self._held = ExitStack()
@@ -44,13 +46,23 @@ class RayPool(Pool):
         self._ray: Any = None
 
     def capacity(self) -> int:
-        """CPUs of all nodes there are now."""
+        """CPUs of all nodes there are now; where there are GPUs, as many pieces as have theirs."""
         if self._make is None:
             self._open()
+        there = self._resources()
+        cpus = int(there.get("CPU", 0))
+        return min(cpus, int(there["GPU"]) // self._gpus) if self._gpus_asked(there) else cpus
+
+    def _resources(self) -> Mapping[str, float]:
         try:
-            return int(self._ray.cluster_resources().get("CPU", 0))
+            found: Mapping[str, float] = self._ray.cluster_resources()
         except Exception as error:
             raise self._away(error) from None
+        return found
+
+    def _gpus_asked(self, there: Mapping[str, float]) -> int:
+        """That each actor asks of Ray, which hides all others from it."""
+        return self._gpus if there.get("GPU", 0) >= 1 else 0
 
     def _open(self) -> None:
         os.environ.update(QUIET if self._address else QUIET | LONELY)
@@ -58,12 +70,12 @@ class RayPool(Pool):
         from ray import cloudpickle
 
         self._ray = ray
-        for module in (host, ray_worker):
+        for module in (gpus, host, ray_worker):
             # Workers may lack the project, or have another version of it.
             cloudpickle.register_pickle_by_value(module)
             self._held.callback(cloudpickle.unregister_pickle_by_value, module)
         # Before Ray changes this process's environment.
-        terms = self._held.enter_context(elsewhere(self._root))
+        terms = self._held.enter_context(elsewhere(self._root, self._gpus))
         try:
             with _own_signals():
                 self._connect()
@@ -71,7 +83,8 @@ class RayPool(Pool):
             # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
-        kind = ray.remote(num_cpus=1, max_restarts=0)(ray_worker.HostActor)
+        asked = self._gpus_asked(self._resources())
+        kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0)(ray_worker.HostActor)
         self._make = lambda: kind.remote(terms)
 
     def _connect(self) -> None:
@@ -82,7 +95,7 @@ class RayPool(Pool):
         self._ray.init(
             "local",
             num_cpus=self._workers,
-            num_gpus=0,
+            num_gpus=len(visible()),
             include_dashboard=False,
             object_store_memory=MEMORY,
             **quiet,

@@ -18,8 +18,8 @@ TOKENS = Path(".fettle/runners")
 """Where a file lies while a run is spread, by which workers know that they see its folder."""
 
 
-def here() -> Terms:
-    """For processes of this machine, which see all that the run sees."""
+def here(gpus: int) -> Terms:
+    """For processes of this machine, which see all that the run sees and have `gpus` each."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(SHARED)}
     if (spec := getattr(sys.modules["__main__"], "__spec__", None)) is not None:
         environment[MAIN] = spec.name
@@ -33,13 +33,14 @@ def here() -> Terms:
         python="",
         avx2=False,
         vendor="",
+        gpus=gpus,
     )
 
 
 @contextmanager
-def elsewhere(root: Path) -> Iterator[Terms]:
+def elsewhere(root: Path, gpus: int) -> Iterator[Terms]:
     """For workers of a cluster, which may see the folder at `root` or not."""
-    terms = here()
+    terms = here(gpus)
     avx2, vendor = cpu()
     token = TOKENS / terms.run
     _write(root / token, terms.run)

@@ -303,7 +303,7 @@ def test_code_that_is_not_recognised_is_not_executed_either(tmp_path, harm, monk
     with_lambda(path, harm)
     monkeypatch.setattr("models.inspection.CODE", ())
 
-    with pytest.raises(InputError, match="not a readable") as refused:
+    with pytest.raises(InputError, match="not a Keras model that can be read") as refused:
         source_earlier.check(path, GREY)
 
     assert len(str(refused.value).splitlines()) == 2
@@ -331,7 +331,7 @@ def test_damaged_weights_are_refused(basic, tmp_path):
         for name, content in members.items():
             file.writestr(name, content)
 
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match="not a Keras model that can be read"):
         source_earlier.check(path, small.schema(*BASIC))
 
 

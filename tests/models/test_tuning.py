@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models import determinism
-from models.rounds import ROUND, brackets
+from models.rounds import brackets
 from models.tuning import Oracle, seed_of
 from tests.models.test_space import CONDITIONAL, space
 
@@ -18,6 +18,7 @@ SPACE = space(
     l2={"float": [0.0, 0.1]},
     batch_size={"int": [16, 64], "log": True},
 )
+ROUND = 4
 METHODS = ["random", "bayesian", "hyperband"]
 SEED = 1773062608
 """The first four bytes of a SHA-256 of JSON, computed by hand."""
@@ -37,7 +38,7 @@ def searched(
 ):
     """Proposals in rounds, told in an order that workers might end in."""
     every = []
-    oracle = Oracle(method, space, seed, higher=higher, factor=3, epochs=epochs)
+    oracle = Oracle(method, space, seed, higher=higher, factor=3, epochs=epochs, first=ROUND)
     while asked := oracle.ask(min(ROUND, trials - len(every))):
         for proposal in order(asked):
             oracle.tell(proposal, result(proposal))
@@ -139,7 +140,7 @@ def test_a_grid_has_every_combination_once_and_then_ends():
 
 def test_a_grid_is_asked_in_full_rounds():
     grid = space(width={"choice": [4, 8]}, depth={"int": [1, 5]})
-    oracle = Oracle("grid", grid, 1, higher=True, factor=3, epochs=1)
+    oracle = Oracle("grid", grid, 1, higher=True, factor=3, epochs=1, first=ROUND)
     sizes = []
     while asked := oracle.ask(ROUND):
         sizes.append(len(asked))

@@ -111,3 +111,22 @@ def work(freight: Freight, function: object = look, count: int = 3, seconds: flo
     items = [Item(place, seconds) for place in range(count)]
     names = [f"piece {item.place}" for item in items]
     return Work("search", function, items, names, freight)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Use:
+    """Which GPUs a piece saw, and from when to when."""
+
+    gpus: str | None
+    begun: float
+    ended: float
+
+    def overlaps(self, other: "Use") -> bool:
+        return self.begun < other.ended and other.begun < self.ended
+
+
+def use_gpus(item: Item) -> Use:
+    """Piece: takes a moment on the GPUs that it sees."""
+    begun = time.time()
+    time.sleep(item.seconds)
+    return Use(os.environ.get("CUDA_VISIBLE_DEVICES"), begun, time.time())

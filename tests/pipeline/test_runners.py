@@ -370,7 +370,7 @@ def test_how_far_a_fit_is_shows_in_the_terminal(capfd: pytest.CaptureFixture[str
 
 
 def test_what_a_worker_keeps_is_what_was_sent(tmp_path: Path, freight: Freight) -> None:
-    host = Host(replace(terms.here(), token="none", root=str(tmp_path)))
+    host = Host(replace(terms.here(0), token="none", root=str(tmp_path)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FETTLE_WORKER_FOLDER", str(tmp_path / "kept"))
         mark = spread.hashed(b"one two")
@@ -407,4 +407,4 @@ def test_half_written_files_do_not_travel(freight: Freight) -> None:
 
 
 def test_a_host_can_travel() -> None:
-    assert copy.copy(Host(terms.here())).lacking({}) == []
+    assert copy.copy(Host(terms.here(0))).lacking({}) == []

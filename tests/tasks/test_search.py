@@ -36,6 +36,7 @@ SMALL = {
     "enabled": True,
     "method": "random",
     "factor": 3,
+    "round": 4,
     "budget": {"trials": 5, "epochs": None, "minutes": None},
     "space": {
         "learning_rate": {"float": [0.001, 0.1], "log": True},
