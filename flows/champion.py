@@ -111,6 +111,9 @@ def _before(past: list[Decision], current: int) -> int:
 
 def show(root: Path) -> None:
     """Print the champion, where it comes from, and the last decisions."""
+    if champion_decisions.begun(root) is not None:
+        with _alone(root):
+            pass
     for line in lines(root):
         print(shown(line))
 
@@ -185,9 +188,16 @@ class _Written:
 
     def down(self, root: Path, outcome: Outcome, reason: str) -> Decision:
         """The decision, written behind the others."""
+        decision = self.decision(root, outcome, reason)
+        if outcome != "same":
+            champion_decisions.append(root, decision)
+        return decision
+
+    def decision(self, root: Path, outcome: Outcome, reason: str) -> Decision:
+        """The decision, made now."""
         head, changed = commit_of(root)
         compared = self.compared
-        decision = Decision(
+        return Decision(
             time=champion_decisions.now(),
             outcome=outcome,
             reason=reason,
@@ -206,9 +216,6 @@ class _Written:
             difference=None if compared is None else _figures(compared.difference),
             tracked=self.tracked,
         )
-        if outcome != "same":
-            champion_decisions.append(root, decision)
-        return decision
 
 
 class _Court:
@@ -244,18 +251,20 @@ class _Court:
         new = Champion(self._champion.path.with_name(".champion"))
         shutil.rmtree(new.path, ignore_errors=True)
         new.write_from(self.run, facts)
-        if self._champion.path.exists():
-            shutil.rmtree(self._champion.path)
-        new.path.rename(self._champion.path)
-        return _Written(
+        written = _Written(
             self.settings.objective.metric,
             facts,
             before,
             notes=notes,
             compared=compared,
             left_out=left_out,
-            tracked=self.keeping.add(),
-        ).down(self.root, outcome, reason)
+        )
+        decision = written.decision(self.root, outcome, reason)
+        champion_decisions.begin(self.root, decision)
+        if self._champion.path.exists():
+            shutil.rmtree(self._champion.path)
+        new.path.rename(self._champion.path)
+        return _carried_out(self.root, self.keeping, decision)
 
     def meet(self) -> Decision:
         """Compare, and crown the challenger or not."""
@@ -347,6 +356,28 @@ class _Court:
         )
 
 
+def _carried_out(root: Path, keeping: Keeping, decision: Decision) -> Decision:
+    """Track the folder of a new champion that is in its place, and write the decision down."""
+    decision = decision.model_copy(update={"tracked": keeping.add()})
+    champion_decisions.append(root, decision)
+    champion_decisions.forget(root)
+    return decision
+
+
+def _settle(root: Path) -> None:
+    """Carry out what a process that was killed had decided: once the new folder is in its place,
+    DVC may not know of it yet, or the log. Before that the old champion is still in use."""
+    decision = champion_decisions.begun(root)
+    if decision is None:
+        return
+    champion = Champion(root / FOLDER)
+    in_place = champion.path.is_dir() and champion.facts().number == decision.champion
+    told = any(one.champion == decision.champion for one in champion_decisions.read(root))
+    if in_place and not told:
+        _carried_out(root, Keeping(root), decision)
+    champion_decisions.forget(root)
+
+
 def _same(one: Chosen, other: Chosen) -> bool:
     """Whether both answer the same, whatever they are given."""
     return one.model.read_bytes() == other.model.read_bytes() and (
@@ -380,4 +411,5 @@ def _alone(root: Path) -> Iterator[None]:
             raise EnvironmentFault(
                 "Another process is deciding about the champion. Wait for it to end, and run again."
             ) from None
+        _settle(root)
         yield

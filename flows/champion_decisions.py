@@ -11,6 +11,9 @@ from pipeline.artifacts import replacing
 from pipeline.errors import InputError
 
 LOG = Path("artifacts/champion.jsonl")
+BEGUN = Path(".fettle/champion.json")
+"""A decision that is being carried out: written before the champion's folder changes, removed when
+the decision is in the log."""
 Outcome = Literal["first", "promoted", "kept", "refused", "appointed", "rolled back", "same"]
 """`refused`: there was no comparison; `same`: the champion met itself, which is not written
 down."""
@@ -106,6 +109,25 @@ def read(root: Path) -> list[Decision]:
                 f"Mend it, or take it from git: git checkout -- {LOG}"
             ) from None
     return decisions
+
+
+def begin(root: Path, decision: Decision) -> None:
+    """Write down that a decision is about to be carried out."""
+    with replacing(root / BEGUN) as temporary:
+        temporary.write_text(decision.model_dump_json(), encoding="utf-8")
+
+
+def begun(root: Path) -> Decision | None:
+    """The decision that a killed process left half carried out; None where there is none."""
+    try:
+        return Decision.model_validate_json((root / BEGUN).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def forget(root: Path) -> None:
+    """Nothing is being carried out any more."""
+    (root / BEGUN).unlink(missing_ok=True)
 
 
 def append(root: Path, decision: Decision) -> None:

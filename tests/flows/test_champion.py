@@ -285,6 +285,50 @@ def test_what_is_not_as_the_run_left_it_is_refused(nights: Nights) -> None:
         champion.challenge(nights.root)
 
 
+@pytest.mark.parametrize(
+    ("moment", "used_then"),
+    [
+        ("flows.champion_decisions.begin", 1),
+        ("flows.champion.shutil.rmtree", 1),
+        ("flows.champion_keeping.Keeping.add", 2),
+        ("flows.champion_decisions.append", 2),
+        ("flows.champion_decisions.forget", 2),
+    ],
+)
+def test_whoever_is_killed_while_it_is_done_leaves_the_old_one_or_the_new_one(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, moment: str, used_then: int
+) -> None:
+    nights.run(weight=-2.0)
+    champion.challenge(nights.root)
+    nights.run(weight=2.0, count=700)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*told: Any, **options: Any) -> None:
+        # The folder beside it is cleared first, which is no moment of interest.
+        if not told or Path(str(told[0])).name != ".champion":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moment, die)
+        with pytest.raises(Killed):
+            champion.challenge(nights.root)
+
+    champion.show(nights.root)
+    assert used(nights) == used_then
+    told = champion_decisions.read(nights.root)
+    assert [one.champion for one in told] == [1, 2][:used_then]
+    decision = champion.challenge(nights.root)
+    assert decision.outcome == ("promoted" if used_then == 1 else "same")
+    told = champion_decisions.read(nights.root)
+    assert [one.outcome for one in told] == ["first", "promoted"]
+    assert "proven better" in told[1].reason
+    # Both can be had again.
+    champion.roll_back(nights.root, 1)
+    assert champion.roll_back(nights.root, 2).champion == 2
+
+
 def test_wrong_values_and_a_torn_log_are_told(nights: Nights) -> None:
     nights.params("level: 0.95", "level: 95")
     with pytest.raises(InputError, match=r"champion\.level: 95"):
