@@ -21,8 +21,12 @@ class Opened:
     raw: Mapping[str, Any]
     """params.yaml's content."""
     development: Development
-    measure: Measure
-    """The objective."""
+    objective: Objective
+
+    @property
+    def measure(self) -> Measure:
+        """The objective on these data."""
+        return self.objective.metric_for(self.development.target())
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def opened(told: Sequence[str] | None = None) -> Iterator[Opened]:
         raw = read_raw(root / "params.yaml")
         development = Development(root / "artifacts" / "split" / "development")
         objective = Objective.model_validate_json(json.dumps(raw["objective"]))
-        yield Opened(raw, development, objective.metric_for(development.target()))
+        yield Opened(raw, development, objective)
 
 
 def write(what: str, found: Mapping[str, Any]) -> None:

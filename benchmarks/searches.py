@@ -17,9 +17,9 @@ from typing import Any, get_args
 
 from benchmarks.opened import opened, write
 from dataset.examples import Development
-from metrics.objective import Measure
+from metrics.objective import Measure, Objective
 from models.budget import Budget
-from models.rounds import Method
+from models.search.rounds import Method
 from models.settings import Recipe
 from pipeline.params_file import checked
 from pipeline.runners.processes import ProcessPool
@@ -67,7 +67,7 @@ def searched(
     method: str,
     space: Mapping[str, Any],
     seed: int,
-    measure: Measure,
+    objective: Objective,
     pool: ProcessPool,
 ) -> dict[str, Any]:
     """What one search found, and what it cost."""
@@ -93,10 +93,11 @@ def searched(
     limits = search_rounds.limits_of(free, params, params.space, recipe, len(held))
     began = time.perf_counter()
     trials = search_rounds.run(
-        development, params.space, held, measure, recipe, limits, params, pool
+        development, params.space, held, objective, recipe, limits, params, pool
     )
     taken = time.perf_counter() - began
-    scores = [(measure.sign * trial.score, trial) for trial in trials if trial.score is not None]
+    sign = objective.metric_for(development.target()).sign
+    scores = [(sign * trial.score, trial) for trial in trials if trial.score is not None]
     _, best = max(scores, key=lambda scored: scored[0])
     return {
         "method": method,
@@ -142,7 +143,7 @@ def main() -> None:
         numbers = any(column.type == "numeric" for column in data.development.schema().columns)
         with ProcessPool(data.raw["run"]["workers"]) as pool:
             found = [
-                searched(data.development, data.raw, method, space, seed, data.measure, pool)
+                searched(data.development, data.raw, method, space, seed, data.objective, pool)
                 for seed in SEEDS
                 for method, space in spaces(numbers=numbers).items()
             ]

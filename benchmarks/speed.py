@@ -77,7 +77,7 @@ def table() -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
 def ready(place: int) -> float:
     """Piece: seconds until a worker has imported what it trains with."""
     begun = time.perf_counter()
-    from models import determinism
+    from models.fitting import determinism
 
     determinism.start(1)
     # So that one worker does not take both.
@@ -111,10 +111,9 @@ def search(folder: str, raw: str, seed: int) -> dict[str, float]:
     params = checked("search", SearchParams, content["search"] | told)
     recipe = Recipe.of(content["recipe"]).changed(AGREED)
     development = Development(Path(folder))
-    measure = Objective.model_validate_json(
+    objective = Objective.model_validate_json(
         json.dumps(content["objective"] | {"metric": "accuracy"})
     )
-    metric = measure.metric_for(development.target())
     held = search_rounds.held_out(development, params.validation)
     free = Budget(epochs=None, minutes=None)
     limits = search_rounds.limits_of(free, params, params.space, recipe, len(held))
@@ -125,7 +124,7 @@ def search(folder: str, raw: str, seed: int) -> dict[str, float]:
         imported = time.perf_counter() - begun
         begun = time.perf_counter()
         trials = search_rounds.run(
-            development, params.space, held, metric, recipe, limits, params, pool
+            development, params.space, held, objective, recipe, limits, params, pool
         )
         taken = time.perf_counter() - begun
     best = max(trial.score for trial in trials if trial.score is not None)
@@ -134,10 +133,11 @@ def search(folder: str, raw: str, seed: int) -> dict[str, float]:
 
 def training(kind: str, batch: int, epochs: int) -> dict[str, float]:
     """fettle's fit loop on what `plain.training` trains."""
-    from models import determinism
+    from models.fitting import determinism
 
     determinism.start(1)
-    from models import fit, network
+    from models.fitting import fit
+    from models.networks import network
     from models.settings import Recipe
     from pipeline.params_file import read_raw
 
@@ -171,7 +171,7 @@ def _timed(ends: list[float]) -> Any:
     """The standard criterion, which looks at the clock whenever an epoch was validated."""
     from dataclasses import replace
 
-    from models.criterion import CLASSIFY
+    from models.fitting.criterion import CLASSIFY
 
     def measure(*told: Any) -> tuple[float, float | None]:
         found = CLASSIFY.measure(*told)

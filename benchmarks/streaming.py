@@ -81,7 +81,7 @@ def configure(root: Path) -> None:
 
 def epoch(development: Path, limit: int) -> dict[str, float]:
     """Rows a second of one epoch over the training rows; more than `limit` bytes go to a file."""
-    from models import determinism, rows
+    from models.fitting import determinism, rows
 
     rows.IN_MEMORY_BYTES = limit
     from models import training
@@ -90,7 +90,7 @@ def epoch(development: Path, limit: int) -> dict[str, float]:
 
     determinism.start(1)
     data = training.encoded(str(development))
-    from models import network
+    from models.networks import network
 
     recipe = Recipe.of(read_raw()["recipe"]).changed({"epochs": 1, "batch_size": BATCH})
     built = network.build(data.shape, data.target.outputs, recipe.network, 1, data.layout)

@@ -31,7 +31,7 @@ from typing import Any
 import psutil
 
 from benchmarks.bench import ROOT, call, clone
-from models.layout import Layout
+from models.networks.layout import Layout
 from models.settings import Recipe
 from models.training import encoded
 from pipeline import journal
@@ -76,7 +76,8 @@ Moment = tuple[float, float]
 
 def timed(item: Timed) -> list[Moment]:
     """Piece: when each epoch of a fit ended."""
-    from models import criterion, determinism, fit, network
+    from models.fitting import criterion, determinism, fit
+    from models.networks import network
 
     data = encoded(item.development)
     determinism.start(1)

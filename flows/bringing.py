@@ -14,7 +14,7 @@ from flows.deciding import Decision
 from flows.placing import DATA, Arrival, arriving
 from flows.setting import Values
 from flows.wishes import Wishes
-from models.application_names import Recognised, recognise
+from models.transfer.application_names import Recognised, recognise
 from pipeline.errors import InputError
 
 PRETRAINED = DATA / "pretrained"

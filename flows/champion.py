@@ -23,9 +23,9 @@ from flows.champion_rows import Refused, answers, unknown_to_both
 from metrics.intervals import Bootstrap, Interval
 from metrics.objective import Objective
 from metrics.readings import Reading
-from models.champion import Champion, Facts, Figures, Run
-from models.evaluation import Chosen
-from models.promotion import ChampionParams, Compared, Side, compare, differences, judged
+from models.judging.champion import Champion, Facts, Figures, Run
+from models.judging.evaluation import Chosen
+from models.judging.promotion import ChampionParams, Compared, Side, compare, differences, judged
 from pipeline.errors import EnvironmentFault, InputError, shown
 from pipeline.params import Section
 from pipeline.params_file import PARAMS, load_some

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.champion import Figures
+from models.judging.champion import Figures
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError
 

@@ -12,9 +12,9 @@ from dataset.examples import Examples, Promotion, Schema, read_blocks
 from dataset.partition import Keys
 from flows.champion_keeping import Keeping
 from metrics.classification import Predictions
-from models.champion import Champion, Run, known_of
-from models.evaluation import Chosen
-from models.promotion import incomparable, keys_by, known_rows, shown_to
+from models.judging.champion import Champion, Run, known_of
+from models.judging.evaluation import Chosen
+from models.judging.promotion import incomparable, keys_by, known_rows, shown_to
 
 APPOINT = "To begin anew with this model: ./fettle champion --appoint"
 
@@ -108,7 +108,8 @@ def _free(promotion: Promotion, free: npt.NDArray[np.bool_]) -> Iterator[Example
 
 
 def _ask(model: Path, blocks: Iterator[Examples]) -> Predictions:
-    from models import determinism, training
+    from models import training
+    from models.fitting import determinism
 
     # First of all that uses TensorFlow, like every process of the pipeline.
     determinism.pin()

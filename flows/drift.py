@@ -28,9 +28,9 @@ from flows.predict_log import MODEL, identity, predicted
 from metrics.intervals import Bootstrap, Sample
 from metrics.objective import Objective
 from metrics.threshold import Decision
-from models.champion import Champion, Run
-from models.evaluation import Chosen
-from models.promotion import ChampionParams
+from models.judging.champion import Champion, Run
+from models.judging.evaluation import Chosen
+from models.judging.promotion import ChampionParams
 from pipeline.artifacts import Json
 from pipeline.errors import ExitCode, InputError, shown
 from pipeline.params import Section

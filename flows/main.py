@@ -321,7 +321,7 @@ def _params(project: "Project") -> "Params":
 
     if "champion" in read_raw():
         # No stage depends on it, so no stage would say what is wrong with it.
-        from models.promotion import ChampionParams
+        from models.judging.promotion import ChampionParams
 
         load_some({"champion": ChampionParams})
     params = project.params()

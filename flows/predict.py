@@ -17,7 +17,7 @@ from flows.champion_decisions import now
 from metrics.intervals import Bootstrap
 from metrics.objective import Measure, Objective
 from metrics.threshold import Decision
-from models.evaluation import Chosen
+from models.judging.evaluation import Chosen
 from pipeline.artifacts import replacing
 from pipeline.errors import InputError, shown
 from pipeline.params import Section
@@ -111,7 +111,8 @@ def _measures(target: Target, objective: Objective) -> list[Measure]:
 
 
 def _predictions(model: Path, new: Arrivals, target: Target) -> npt.NDArray[np.float32]:
-    from models import determinism, training
+    from models import training
+    from models.fitting import determinism
 
     # First of all that uses TensorFlow, like every process of the pipeline.
     determinism.pin()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metrics.readings import Reading
-from models.evaluation import Chosen
+from models.judging.evaluation import Chosen
 from pipeline.errors import ExitCode, as_fault, shown
 from pipeline.project import Project
 from pipeline.run_params import Runner

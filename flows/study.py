@@ -17,8 +17,10 @@ import numpy as np
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
 from metrics.readings import significant
-from models import batch_size, suited, training
-from models.batch_size import MIB, Pace
+from models import training
+from models.fitting import batch_size
+from models.fitting.batch_size import MIB, Pace
+from models.networks import suited
 from models.settings import Recipe
 from pipeline.artifacts import Json
 from pipeline.errors import EnvironmentFault, InputError
@@ -65,7 +67,7 @@ class Tried:
     scores: tuple[float, ...]
     """The objective on validation after the last epoch."""
     restlessness: tuple[float, ...]
-    """See `models.batch_size`."""
+    """See `models.fitting.batch_size`."""
 
     @property
     def loss(self) -> float:

@@ -8,7 +8,7 @@ from metrics import classification, multilabel
 from metrics.classification import Predictions, Truth
 from metrics.readings import significant
 from metrics.weighted import even
-from models.evaluation import Label, Points
+from models.judging.evaluation import Label, Points
 
 DRAWN = 500
 """Examples of a drawing of predicted against actual values, at the most."""

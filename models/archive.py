@@ -13,19 +13,8 @@ from typing import Any
 
 import keras
 
-from models import (
-    activations,  # noqa: F401  registers what the files name
-    determinism,
-    inspection,
-    layers,  # noqa: F401  likewise
-    member_layers,  # noqa: F401  likewise
-    number_layers,  # noqa: F401  likewise
-    picture_changes,  # noqa: F401  likewise
-    picture_layers,  # noqa: F401  likewise
-    table_changes,  # noqa: F401  likewise
-    text_layers,  # noqa: F401  likewise
-    vote_layers,  # noqa: F401  likewise
-)
+from models import inspection
+from models.fitting import determinism
 from pipeline.artifacts import replacing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -108,7 +108,7 @@ class Baseline(Candidate):
     yardsticks: Yardsticks
     learning: Csv
     """A row for each fit on a share of the training rows, and of those on all of them, see
-    `models.shares.Learned`; only the header where no shares were wished."""
+    `models.judging.shares.Learned`; only the header where no shares were wished."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class Regularized(Candidate):
     """A candidate, and what each of its techniques was worth."""
 
     ablation: Csv
-    """Two rows a technique, see `models.ablation.Outcome`; only the header when switched off."""
+    """Two rows a technique, see `models.judging.ablation.Outcome`; only the header when switched
+    off."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataset.examples import Development
 from metrics.objective import Objective, plain_figures
 from metrics.weighted import even
 from models.candidate import Candidate, Record, Trained
-from models.curves import Epoch
+from models.fitting.curves import Epoch
 from models.training import Run
 from pipeline.errors import FettleError
 

@@ -48,7 +48,7 @@ Schedule = Literal[
 Clip = Literal["none", "value", "norm", "global_norm"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 """What layers compute with while a network is trained, by the names of Keras's policies; see
-`models.precision`."""
+`models.fitting.precision`."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A fraction, 0: none."""
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -176,7 +176,7 @@ class FitSettings(_Settings):
     precision: Precision
     replicas: Annotated[int, Field(gt=0, le=64)]
     """Parts of every batch, each computed on a GPU of its own where there are as many; see
-    `models.replicas`."""
+    `models.fitting.replicas`."""
 
 
 class Recipe(NetworkSpec, FitSettings, Section):

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from dataset.examples import Development, Examples, Known, Scaling, Schema
 from dataset.target import Target
-from models import curves, determinism, rows, suited
-from models.curves import Line
-from models.rows import Rows
+from models.fitting import curves, determinism, rows
+from models.fitting.curves import Line
+from models.fitting.rows import Rows
+from models.networks import suited
 from models.settings import FitSettings, NetworkSpec, Recipe
 from pipeline import journal
 from pipeline.executor import Executor, Label, Mark, Reads, Writes
@@ -26,9 +27,9 @@ from pipeline.executor import Executor, Label, Mark, Reads, Writes
 if TYPE_CHECKING:
     import keras
 
-    from models.encode import Statistics
-    from models.fit import Fitted, Weights
-    from models.layout import Layout
+    from models.fitting.fit import Fitted, Weights
+    from models.networks.encode import Statistics
+    from models.networks.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Encoded:
 
     def encoder(self) -> "keras.Model":
         """A new encoder with the statistics of the training examples."""
-        from models import encode
+        from models.networks import encode
 
         return encode.build(self.statistics)
 
@@ -116,7 +117,7 @@ def encode(
     train: Part, validation: Part, schema: Schema, target: Target, scaling: Scaling
 ) -> Encoded:
     """Both parts as networks take them, with the statistics of the first."""
-    from models import encode
+    from models.networks import encode
 
     statistics = encode.learn_blocks(train.read, schema, scaling)
     encoder = encode.build(statistics)
@@ -236,7 +237,7 @@ def train_on(
     """The same on data that are not simply the item's development set."""
     # After the data: whether they had to be encoded must not show in the network.
     determinism.start(item.seed)
-    from models import network
+    from models.networks import network
 
     built = network.build(
         data.shape, data.target.outputs, item.spec, item.seed, data.layout, data.target.task
@@ -267,9 +268,9 @@ def fit_to_target(
     factors: Sequence[float] = (),
 ) -> "Fitted":
     """Train `network` in place on what the data say; `stops`, `minutes` and `factors`: see
-    `models.fit.fit`."""
-    from models import criterion, fit
-    from models.mixing import Mixing
+    `models.fitting.fit.fit`."""
+    from models.fitting import criterion, fit
+    from models.fitting.mixing import Mixing
 
     mixing = Mixing(settings.mixup, data.target.task, seed) if settings.mixup else None
     return fit.fit(
@@ -292,7 +293,8 @@ def told(
     network: "keras.Model", data: Encoded, seed: int, phases: "Sequence[tuple[str, Fitted]]"
 ) -> Run:
     """What a piece gives back of a network that was trained in named phases."""
-    from models import count, criterion
+    from models.fitting import criterion
+    from models.networks import count
 
     outputs = phases[-1][1].outputs
     measure = criterion.of(data.target).measure
@@ -312,13 +314,14 @@ def told(
 
 def keep(built: "keras.Model", data: Encoded, path: Path) -> None:
     """Write a trained network as a whole model."""
-    from models import archive, network
+    from models import archive
+    from models.networks import network
 
     archive.save(network.assemble(data.encoder(), built, data.target), path)
 
 
 def predict(model: "keras.Model", examples: Examples) -> npt.NDArray[np.float32]:
     """Predictions `(n, k)` float32 of a loaded model, see `dataset.target`, in large batches."""
-    from models import encode
+    from models.networks import encode
 
     return encode.run(model, examples)

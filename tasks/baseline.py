@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from dataset.examples import Development
-from models import results, shares, training, yardsticks
+from models import results, training
 from models.budget import Allowance, Budget
 from models.candidate import Baseline
+from models.judging import shares, yardsticks
 from models.settings import Recipe, Seeds
 from models.training import Run
 from pipeline.declaration import Cost, stage

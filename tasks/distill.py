@@ -10,13 +10,15 @@ from dataset.examples import Development
 from dataset.ingest_settings import IngestParams
 from dataset.tables.cells import Missing
 from metrics.objective import Objective
-from models import distillation, quantising, results, student_size, suited, teachers
+from models import results
 from models.budget import Allowance, Budget
 from models.candidate import Distilled, Trained
-from models.distillation import Lesson, StudentRun, Weights
+from models.distillation import quantising, student_size, students, teachers
+from models.distillation.student_size import Cost as Costs
+from models.distillation.students import Lesson, StudentRun, Weights
+from models.distillation.teachers import Taught, Teaching, Unlabelled
+from models.networks import suited
 from models.settings import Changes, Recipe, Retraining
-from models.student_size import Cost as Costs
-from models.teachers import Taught, Teaching, Unlabelled
 from models.training import SeedRun
 from pipeline.artifacts import Source
 from pipeline.declaration import Cost, stage
@@ -163,7 +165,7 @@ def distill(
         )
 
     lesson = _lesson(teaching, params)
-    students = [
+    taught_runs = [
         StudentRun(**vars(item(seed, f"distill seed {seed}", folder)), lesson=lesson)
         for seed in params.seeds
     ]
@@ -171,13 +173,13 @@ def distill(
         item(seed, f"distill control seed {seed}", None)
         for seed in (params.seeds if params.control else ())
     ]
-    every: list[SeedRun] = [*students, *controls]
-    runs = executor.map(distillation.run, every, [one.name for one in every])
+    every: list[SeedRun] = [*taught_runs, *controls]
+    runs = executor.map(students.run, every, [one.name for one in every])
     _remove(teaching)
     shape = f"width {student.width} and depth {student.depth}"
     results.gather(
         out,
-        runs[: len(students)],
+        runs[: len(taught_runs)],
         stage="distill",
         summary=f"A student with {shape}, taught by {who.name} at temperature "
         f"{params.temperature:g}.{_sized(width, asked, params)}{_more(taught)}",
@@ -194,7 +196,7 @@ def distill(
     if controls:
         results.without_model(
             out.control,
-            runs[len(students) :],
+            runs[len(taught_runs) :],
             stage="control",
             summary=f"The same student with {shape}, trained with the same seeds on the labels "
             "alone, to tell what the teacher gave.",

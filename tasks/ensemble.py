@@ -6,8 +6,9 @@ from pydantic import Field
 
 from dataset.examples import Development
 from metrics.objective import Objective
-from models import ensembling, results
+from models import results
 from models.candidate import Candidate, Record, Trained
+from models.judging import ensembling
 from pipeline.declaration import stage
 from pipeline.errors import InputError
 from pipeline.executor import Executor

@@ -18,10 +18,10 @@ from metrics.classification import Figure, Truth
 from metrics.intervals import Bootstrap, Interval, Sample, effective
 from metrics.objective import Importance, Measure, Objective, all_figures, loss_for
 from metrics.threshold import Decision, Tuned
-from models import latency
 from models.candidate import Quantised, Record, Trained, Yardsticks
-from models.evaluation import Choice, Details, Evaluation
-from models.ledger import Entrant, Judge, Limits, Row, Rule
+from models.judging import latency
+from models.judging.evaluation import Choice, Details, Evaluation
+from models.judging.ledger import Entrant, Judge, Limits, Row, Rule
 from pipeline.artifacts import Confusion, Csv
 from pipeline.declaration import stage
 from pipeline.errors import InputError
@@ -51,7 +51,7 @@ class EvaluateParams(Section):
     a root mean squared error 1 % higher."""
     choice: Rule
     """Which candidate is chosen: the smallest that is not proven to lose more than the tolerance,
-    or the best within the limits; see `models.ledger`."""
+    or the best within the limits; see `models.judging.ledger`."""
     limits: Limits
     bins: int = Field(ge=2, le=100)
     """Bins of the expected calibration error."""
@@ -347,7 +347,8 @@ def _by_name(decision: Decision) -> dict[str, Figure]:
 
 def _predict(model: Path, blocks: Iterable[Examples], seed: int) -> Predictions:
     """What the saved model says about examples that come a block at a time."""
-    from models import determinism, training
+    from models import training
+    from models.fitting import determinism
 
     determinism.start(seed)
     from models import archive

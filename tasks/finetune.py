@@ -10,17 +10,19 @@ from pydantic import AfterValidator, Field
 from dataset.examples import Development
 from metrics.intervals import Bootstrap
 from metrics.objective import Measure, Objective
-from models import probe, results, shares, sources, transfer, worth
+from models import results
 from models.budget import Allowance, Budget
 from models.candidate import Finetuned, Record, Trained
-from models.probe import Probes, Row
+from models.judging import shares
 from models.settings import Epochs, FitSettings, NetworkSpec, Patience, Recipe, Seeds
-from models.source_settings import Application, Earlier, OtherData, TransferSource, told
-from models.sources import SourceResult
 from models.training import Run
-from models.transfer import Transferred
-from models.transfer_settings import Head
-from models.worth import Judge, Way, Worth
+from models.transfer import phases, probe, sources, worth
+from models.transfer.phases import Transferred
+from models.transfer.probe import Probes, Row
+from models.transfer.source_settings import Application, Earlier, OtherData, TransferSource, told
+from models.transfer.sources import SourceResult
+from models.transfer.transfer_settings import Head
+from models.transfer.worth import Judge, Way, Worth
 from pipeline.artifacts import Source
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError
@@ -50,7 +52,7 @@ class FinetuneParams(Section):
     enabled: bool
     """Whether to transfer at all."""
     sources: Sources
-    """What to transfer from, see `models.source_settings`; of several the best by a probe."""
+    """What to transfer from, see `transfer.source_settings`; of several the best by a probe."""
     pretrained: str | None
     """The file or folder below data/ that holds what sources name; null: they name none."""
     pictures: int = Field(ge=10, le=1_000_000)
@@ -99,8 +101,8 @@ class _Lengths:
     def of(cls, params: FinetuneParams, share: float) -> "_Lengths":
         """At a share of the labels: as many steps as with all of them."""
         together = params.frozen_epochs + params.epochs
-        phases = (params.frozen_epochs, params.epochs, together)
-        return cls(params.source_epochs, *(shares.longer(one, share) for one in phases))
+        lengths = (params.frozen_epochs, params.epochs, together)
+        return cls(params.source_epochs, *(shares.longer(one, share) for one in lengths))
 
 
 def _trained(source: TransferSource) -> bool:
@@ -113,9 +115,9 @@ def _allowed(params: FinetuneParams, budget: Budget) -> Allowance:
     lengths = [params.source_epochs for source in params.sources if _trained(source)]
     for share in {1.0: None} | dict.fromkeys(params.shares):
         asked = _Lengths.of(params, share)
-        phases = [asked.frozen, asked.tuned]
+        both = [asked.frozen, asked.tuned]
         compared = [asked.scratch] if share in params.shares else []
-        lengths += [*phases, *compared] * len(params.seeds)
+        lengths += [*both, *compared] * len(params.seeds)
     return budget.among(lengths)
 
 
@@ -315,7 +317,7 @@ class _Work:
         params = self.params
         some = "" if share == 1 else f" {100 * share:g} %"
         items = [
-            transfer.TransferRun(
+            phases.TransferRun(
                 development=str(self.development.path),
                 folder=str(self.out.model.path) if share == 1 else None,
                 spec=self.spec,
@@ -332,13 +334,13 @@ class _Work:
             )
             for seed in params.seeds
         ]
-        return executor.map(transfer.transfer, items, [item.name for item in items])
+        return executor.map(phases.transfer, items, [item.name for item in items])
 
     def from_scratch(self, executor: Executor, best: int, share: float) -> list[Run]:
         """The same network from fresh weights with every seed; no model is kept."""
         params = self.params
         items = [
-            transfer.ScratchRun(
+            phases.ScratchRun(
                 development=str(self.development.path),
                 folder=None,
                 spec=self.spec,
@@ -352,7 +354,7 @@ class _Work:
             )
             for seed in params.seeds
         ]
-        return executor.map(transfer.scratch, items, [item.name for item in items])
+        return executor.map(phases.scratch, items, [item.name for item in items])
 
     def compare(
         self, executor: Executor, best: int, measure: Measure, whole: Sequence[Transferred]

@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 from dataset.examples import Development
 from metrics.intervals import Bootstrap
 from metrics.objective import Objective
-from models import ablation, results, suited, training
-from models.ablation import Ablation, Decision, Design, Outcome, Variant
+from models import results, training
 from models.budget import Allowance, Budget
 from models.candidate import Regularized, Trained
+from models.judging import ablation
+from models.judging.ablation import Ablation, Decision, Design, Outcome, Variant
+from models.networks import suited
 from models.settings import Changes, Recipe, Retraining
 from models.training import Run
 from pipeline.declaration import Cost, stage

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from pydantic import Field
 
 from metrics.readings import Reading, significant
-from models import diagnosis
 from models.candidate import (
     Baseline,
     Candidate,
@@ -20,9 +19,10 @@ from models.candidate import (
     Regularized,
     Searched,
 )
-from models.diagnosis import Diagnosis, Limits
-from models.evaluation import Details, Evaluation
-from models.ledger import Row
+from models.judging import diagnosis
+from models.judging.diagnosis import Diagnosis, Limits
+from models.judging.evaluation import Details, Evaluation
+from models.judging.ledger import Row
 from pipeline import axes
 from pipeline.artifacts import Bundle, Csv, Json, Page
 from pipeline.axes import Axis, near, share_axis

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metrics.readings import Reading
-from models.ablation import KEPT
+from models.judging.ablation import KEPT
 from pipeline import axes
 from pipeline.axes import Axis, near
 from tasks import report_plots as plots

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from metrics.readings import Reading
-from models.diagnosis import Diagnosis, Verdict
-from models.evaluation import Details
-from models.ledger import Row
+from models.judging.diagnosis import Diagnosis, Verdict
+from models.judging.evaluation import Details
+from models.judging.ledger import Row
 from models.settings import Text
 from pipeline.scatter import amount
 from tasks.report_distilled import STUDENT, Compared, quantised, taught
@@ -230,7 +230,7 @@ def _failed(seen: Evidence) -> Iterator[Advice]:
 
 
 def _fit(seen: Evidence) -> Iterator[Advice]:
-    """What ails the chosen network; see `models.diagnosis`."""
+    """What ails the chosen network; see `models.judging.diagnosis`."""
     found = seen.diagnosis
     if found is None or found.verdict == "good fit":
         return

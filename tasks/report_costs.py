@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from metrics.readings import Reading
-from models.ledger import Row
+from models.judging.ledger import Row
 from pipeline import scatter
 from pipeline.axes import Axis, near
 from pipeline.scatter import Kind, Point

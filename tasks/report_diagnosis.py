@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from dataset.target import Task
-from models import diagnosis, power_law
 from models.candidate import Record
-from models.diagnosis import Diagnosis, Limits, Patient
-from models.power_law import Forecast
+from models.judging import diagnosis, power_law
+from models.judging.diagnosis import Diagnosis, Limits, Patient
+from models.judging.power_law import Forecast
 from pipeline import axes
 from pipeline.axes import share_axis
 from tasks import report_plots as plots

@@ -7,7 +7,7 @@ from typing import Any
 
 from metrics.readings import Reading
 from models.candidate import Record
-from models.ledger import Row
+from models.judging.ledger import Row
 from pipeline.axes import Axis, near
 from pipeline.scatter import amount
 from tasks import report_plots as plots

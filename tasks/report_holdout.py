@@ -11,7 +11,7 @@ from markupsafe import Markup
 from metrics.objective import METRICS
 from metrics.readings import Reading
 from metrics.threshold import HALF
-from models.evaluation import Details, Label
+from models.judging.evaluation import Details, Label
 from pipeline import axes
 from pipeline.axes import Axis, share_axis
 from tasks import report_plots as plots

@@ -17,12 +17,13 @@ from pydantic import Field, model_validator
 
 from dataset.examples import Development
 from metrics.objective import Measure, Objective
-from models import results, rounds, training
+from models import results, training
 from models.budget import Budget
 from models.candidate import Searched
-from models.rounds import Method
+from models.search import rounds
+from models.search.rounds import Method
+from models.search.space import Dimension, Space, combinations, fitting
 from models.settings import Changes, Recipe, Seed, Seeds
-from models.space import Dimension, Space, combinations, fitting
 from models.training import Run
 from pipeline.declaration import Cost, stage
 from pipeline.errors import FettleError
@@ -169,14 +170,16 @@ def search(
     metric = objective.metric_for(development.target())
     fixed = recipe.changed(params.set)
     space = fitting(params.space, development.schema(), fixed)
-    held = search_rounds.held_out(development, params.validation)
+    folds = search_rounds.held_out(development, params.validation)
     found = None
     if params.finder:
         found = search_rates.look(development, fixed, params.seed, executor)
         space = search_rates.around(space, found)
     out.rates.write(search_rates.table(found))
-    limits = search_rounds.limits_of(budget, params, space, fixed, len(held))
-    trials = search_rounds.run(development, space, held, metric, fixed, limits, params, executor)
+    limits = search_rounds.limits_of(budget, params, space, fixed, len(folds))
+    trials = search_rounds.run(
+        development, space, folds, objective, fixed, limits, params, executor
+    )
     out.trials.write(_table(trials, space))
     left = budget.less(sum(trial.epochs for trial in trials), (monotonic() - begun) / 60)
     best_trials = _ranked(trials, metric)[: params.retrain]

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dataset.examples import Development
-from models import finder, training
+from models import training
+from models.fitting import finder
+from models.search.space import Dimension
 from models.settings import Recipe, Seed
-from models.space import Dimension
 from pipeline.executor import Executor
 
 if TYPE_CHECKING:

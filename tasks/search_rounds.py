@@ -3,28 +3,34 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from dataset.examples import Development, Weights
-from dataset.target import Array
-from metrics.objective import Measure
-from models import determinism, folded, rounds
+from dataset.examples import Development
+from metrics.objective import Objective
 from models.budget import Budget
+from models.fitting import determinism
+from models.search import rounds
+from models.search.space import Dimension
+from models.search.trials import (
+    SCORED,
+    Attempt,
+    Outcome,
+    Status,
+    attempt,
+    running_means,
+    thresholds,
+)
 from models.settings import Recipe
-from models.space import Dimension
 from models.training import Run
-from models.trials import Attempt, Outcome, Status, attempt, running_means, thresholds
 from pipeline.errors import InputError
 from pipeline.executor import Executor
 
 if TYPE_CHECKING:
-    from models.tuning import Proposal
+    from models.search.tuning import Proposal
     from tasks.search import SearchParams
 
-SCORED: tuple[Status, ...] = ("completed", "stopped")
-"""What has a score."""
 _SEVEREST: tuple[Status, ...] = ("memory", "failed", "diverged", "stopped", "completed")
 """What is said of a trial whose folds came out differently."""
 
@@ -56,37 +62,20 @@ class Trial:
         return sum(run.epochs for run in self.runs)
 
 
-@dataclass(frozen=True)
-class Held:
-    """Examples that trials are judged by."""
-
-    fold: int | None
-    truth: Array
-    weights: Weights
-
-    def score(self, metric: Measure, run: Run) -> float:
-        """Of a run that was validated on them; NaN where it cannot be told."""
-        return metric.score(run.predictions, self.truth, self.weights)
-
-
-def held_out(development: Development, validation: str) -> list[Held]:
-    """What every trial is validated on, one after the other: the validation part, or folds.
+def held_out(development: Development, validation: str) -> list[int | None]:
+    """What every trial is validated on, one after the other: the validation part (None), or folds.
 
     Raises InputError where folds are wished and there are none.
     """
     if validation == "holdout":
-        return [Held(None, *development.truth("validation"))]
+        return [None]
     folds = development.folds()
     if not folds:
         raise InputError(
             "params.yaml: search.validation: folds was given, and split makes none.\n"
             "Set split.folds to their number, 5 for instance, or search.validation to holdout."
         )
-    truth, weights = folded.told(development)
-    return [
-        Held(place, truth[held], None if weights is None else weights[held])
-        for place, (_, held) in enumerate(folds)
-    ]
+    return list(range(len(folds)))
 
 
 @dataclass(frozen=True)
@@ -136,43 +125,45 @@ def limits_of(
 def run(
     development: Development,
     space: Mapping[str, Dimension],
-    held: Sequence[Held],
-    metric: Measure,
+    folds: Sequence[int | None],
+    objective: Objective,
     recipe: Recipe,
     limits: Limits,
     params: "SearchParams",
     executor: Executor,
 ) -> list[Trial]:
-    """All trials in the order asked. `recipe` has the values of all that is not varied."""
+    """All trials in the order asked. `recipe` has the values of all that is not varied; `folds`:
+    see `held_out`."""
     begun = time.monotonic()
     # Before Keras Tuner imports TensorFlow, which would speak of drivers that nobody misses.
     determinism.start(params.seed)
-    from models import tuning
+    from models.search import tuning
 
     oracle = tuning.Oracle(
         params.method,
         space,
         params.seed,
-        higher=metric.sign > 0,
+        higher=objective.metric_for(development.target()).sign > 0,
         factor=params.factor,
         epochs=min(recipe.epochs, limits.longest),
         first=params.round,
     )
     trials: list[Trial] = []
-    earlier = _Earlier(len(held))
-    while proposals := oracle.ask(_room(trials, len(held), limits, params, begun)):
+    earlier = _Earlier(len(folds))
+    while proposals := oracle.ask(_room(trials, len(folds), limits, params, begun)):
         attempts = [
             _attempt(
                 len(trials) + place,
                 proposal,
-                one.fold,
+                fold,
                 development,
+                objective,
                 recipe,
                 limits,
                 params,
                 earlier,
             )
-            for one in held  # fold by fold: a process keeps the last one that it encoded
+            for fold in folds  # fold by fold: a process keeps the last one that it encoded
             for place, proposal in enumerate(proposals, 1)
         ]
         outcomes = executor.map(attempt, attempts, [item.name for item in attempts], keep=True)
@@ -180,7 +171,7 @@ def run(
             own = outcomes[place :: len(proposals)]
             seed = attempts[place].seed
             budget = attempts[place].settings.epochs
-            trial = _trial(len(trials) + 1, proposal.values, budget, seed, own, held, metric)
+            trial = _trial(len(trials) + 1, proposal.values, budget, seed, own)
             oracle.tell(proposal, trial.score)
             trials.append(trial)
         if params.hopeless:
@@ -239,12 +230,13 @@ def _attempt(
     proposal: "Proposal",
     fold: int | None,
     development: Development,
+    objective: Objective,
     recipe: Recipe,
     limits: Limits,
     params: "SearchParams",
     earlier: _Earlier,
 ) -> Attempt:
-    from models import tuning
+    from models.search import tuning
 
     changes = proposal.values | ({} if proposal.epochs is None else {"epochs": proposal.epochs})
     asked = recipe.changed(changes)
@@ -261,6 +253,7 @@ def _attempt(
         fold=fold,
         share=params.share,
         stops=earlier.stops(fold or 0, varied.epochs),
+        objective=objective,
     )
 
 
@@ -270,21 +263,17 @@ def _trial(
     budget: int,
     seed: int,
     outcomes: Sequence[Outcome],
-    held: Sequence[Held],
-    metric: Measure,
 ) -> Trial:
     worst = min(outcomes, key=lambda outcome: _SEVEREST.index(outcome.status))
     runs = tuple(outcome.run for outcome in outcomes if outcome.run is not None)
     status, reason = worst.status, worst.reason
     score = spread = loss = None
     if status in SCORED:
-        scores = [one.score(metric, run) for one, run in zip(held, runs, strict=True)]
+        scores = [one.score for one in outcomes if one.score is not None]
         if all(map(math.isfinite, scores)):
             score = float(f"{fmean(scores):.7g}")
             spread = float(f"{stdev(scores):.4g}") if len(scores) > 1 else None
             loss = float(f"{fmean(run.loss for run in runs):.6g}")
         else:
             status, reason = "failed", "the objective cannot be told from what it was validated on"
-    # What was predicted has been scored: of a thousand trials it would fill the memory.
-    runs = tuple(replace(run, predictions=run.predictions[:0].copy()) for run in runs)
     return Trial(number, values, budget, seed, score, spread, loss, status, reason, runs)

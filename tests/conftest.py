@@ -132,7 +132,7 @@ def make_repository(checkout: Checkout) -> None:
 def make_toy(target: Path) -> None:
     """Nine trivial stages in a committed repository, to be copied."""
     copy_code(target)
-    for path in closure("models.evaluation", ROOT):
+    for path in closure("models.judging.evaluation", ROOT):
         if not (target / path).exists():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, target / path)

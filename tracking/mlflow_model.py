@@ -17,7 +17,7 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, Schema, TensorSpec
 
-from models.evaluation import Chosen
+from models.judging.evaluation import Chosen
 from pipeline.closure import closure
 from tracking import served
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dataset.examples import PICTURE, Column, Examples, Schema
 from dataset.target import Target
-from models.evaluation import Chosen
+from models.judging.evaluation import Chosen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ class Served:
     """A chosen model."""
 
     def __init__(self, chosen: Chosen) -> None:
-        from models import determinism
+        from models.fitting import determinism
 
         # First of all that uses TensorFlow.
         determinism.pin()

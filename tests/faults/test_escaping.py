@@ -11,8 +11,8 @@ from dataset.examples import Table
 from dataset.ingest_settings import IngestParams
 from flows import predict
 from metrics.threshold import Decision
-from models.evaluation import Choice, Chosen, Evaluation
-from models.ledger import Limits
+from models.judging.evaluation import Choice, Chosen, Evaluation
+from models.judging.ledger import Limits
 from pipeline.artifacts import Raw, Source
 from pipeline.picture import draw
 from tasks.evaluate import EvaluateParams, evaluate
@@ -75,7 +75,7 @@ def test_the_report_shows_what_the_data_hold_and_runs_none_of_it(
     ingested, parts = parted
     made = candidates.make(Path("in"), pages.BETTER, names=CLASSES)
     monkeypatch.setattr("tasks.evaluate._predict", made.predict({}))
-    monkeypatch.setattr("models.latency.measure", lambda models, examples: None)
+    monkeypatch.setattr("models.judging.latency.measure", lambda models, examples: None)
     results, page = Evaluation.at(Path("artifacts/evaluate")), Report.at(Path("artifacts/report"))
     inputs = made.evaluate_inputs()
     evaluate.function(results, **inputs, objective=pages.ACCURACY, params=CHECKS)

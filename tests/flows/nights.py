@@ -21,7 +21,7 @@ from dataset.examples import Examples, Schema, Table
 from metrics.readings import Reading
 from metrics.threshold import Decision
 from models.candidate import Trained
-from models.evaluation import Choice, Chosen
+from models.judging.evaluation import Choice, Chosen
 from pipeline.artifacts import Json
 from tasks.split import Parts, SplitParams, split
 from tests.conftest import ROOT
@@ -68,8 +68,9 @@ def model(weight: float, schema: Schema, classes: int) -> bytes:
     """Says the second class by the sign of x where the weight is above 0, else the other way."""
     import keras
 
-    from models import archive, determinism
-    from models.encode import input_name
+    from models import archive
+    from models.fitting import determinism
+    from models.networks.encode import input_name
 
     determinism.pin()
     inputs, parts = {}, []

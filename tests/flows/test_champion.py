@@ -13,7 +13,7 @@ from dataset.examples import Development, Promotion
 from dataset.partition import content_keys
 from flows import champion, champion_decisions
 from flows.champion_keeping import FOLDER, TRACKED
-from models.champion import Champion
+from models.judging.champion import Champion
 from pipeline.errors import EnvironmentFault, InputError
 from tests.dataset import tabled
 from tests.flows.nights import Nights, rows

@@ -15,7 +15,7 @@ from dataset.examples import PICTURE, Column, Development, Examples, Schema
 from dataset.target import Target
 from flows import champion, drift, predict, predict_log
 from metrics.threshold import Decision
-from models.evaluation import Chosen
+from models.judging.evaluation import Chosen
 from pipeline.errors import ExitCode, InputError
 from tests.flows.nights import Nights, rows
 from tests.models import small

@@ -13,7 +13,7 @@ from dataset.examples import Column, Schema
 from dataset.target import Target, Task
 from flows import predict
 from metrics.threshold import Decision
-from models.evaluation import Choice, Chosen
+from models.judging.evaluation import Choice, Chosen
 from pipeline.errors import InputError
 
 PARAMS = """

@@ -13,8 +13,8 @@ from flows import study
 from flows.main import main
 from flows.study import Tried, Wish
 from metrics.objective import Objective
-from models import batch_size
-from models.batch_size import MIB, Pace
+from models.fitting import batch_size
+from models.fitting.batch_size import MIB, Pace
 from pipeline.errors import EnvironmentFault, InputError
 from pipeline.executor import InSeries
 from tests.models import small

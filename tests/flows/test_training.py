@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows.training import training
-from models.space import Dimension
+from models.search.space import Dimension
 from pipeline.artifacts import Given, Raw, Source
 from pipeline.graph import Node, needs, sections, trace
 from pipeline.params_file import load

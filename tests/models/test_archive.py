@@ -8,7 +8,9 @@ import pytest
 
 from dataset.examples import PICTURE, Examples
 from dataset.target import Target
-from models import archive, determinism, encode, fit, network
+from models import archive
+from models.fitting import determinism, fit
+from models.networks import encode, network
 from pipeline.errors import InputError
 from tests.models import small
 

@@ -8,7 +8,7 @@ import pytest
 from metrics import scores
 from models import results
 from models.candidate import Candidate
-from models.curves import Line
+from models.fitting.curves import Line
 from models.training import Run
 from pipeline.errors import FettleError
 from tests.models import small

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from models import latency
+from models.judging import latency
 from pipeline import axes, timing
 from pipeline.timing import Figure, Worth
 
@@ -37,7 +37,7 @@ def page(tmp_path):
 
 
 def answered(**seconds):
-    """Spans as `models.latency` names them."""
+    """Spans as `models.judging.latency` names them."""
     return {
         latency.span(name, batch): taken / 1000
         for name, both in seconds.items()

@@ -1,6 +1,6 @@
 import pytest
 
-from models import determinism
+from models.fitting import determinism
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from dataset.pictures.arrays import read_arrays
 from dataset.pictures.labelled import PictureSettings
 from dataset.tables.files import read_feather, read_parquet
 from models.candidate import Quantised, Trained, Yardsticks
-from models.champion import Champion
+from models.judging.champion import Champion
 from models.training import Run
 from pipeline import pieces
 from pipeline.errors import InputError

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import archive, given_teacher, source_earlier, training
+from models import archive, training
+from models.distillation import given_teacher
 from models.inspection import SHRUNK, SMALL
+from models.transfer import source_earlier
 from pipeline.errors import InputError
 from tests.models import small
 from tests.security import hostile

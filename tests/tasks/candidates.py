@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.examples import Column, Development, Examples, Holdout, Schema
-from models import ablation, quantising, results
-from models import shares as fewer
-from models.ablation import Outcome
+from models import results
 from models.candidate import (
     Baseline,
     Candidate,
@@ -19,7 +17,11 @@ from models.candidate import (
     Regularized,
     Searched,
 )
-from models.shares import Learned
+from models.distillation import quantising
+from models.judging import ablation
+from models.judging import shares as fewer
+from models.judging.ablation import Outcome
+from models.judging.shares import Learned
 from tasks import search_rates
 
 STORY = ("baseline", "search", "regularize", "finetune", "ensemble", "distill")

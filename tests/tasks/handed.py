@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from dataset.examples import Development
-from models.curves import Line
-from models.probe import Probed, ProbeRun, places
-from models.quantising import Quantising
-from models.sources import SourceResult, SourceRun
-from models.student_size import Cost as Costs
-from models.student_size import Sized, Sizing
-from models.teachers import Taught, Teaching
+from models.distillation.quantising import Quantising
+from models.distillation.student_size import Cost as Costs
+from models.distillation.student_size import Sized, Sizing
+from models.distillation.teachers import Taught, Teaching
+from models.fitting.curves import Line
 from models.training import Run, SeedRun
-from models.transfer import Transferred, TransferRun
+from models.transfer.phases import Transferred, TransferRun
+from models.transfer.probe import Probed, ProbeRun, places
+from models.transfer.sources import SourceResult, SourceRun
 
 
 class Handed:

@@ -3,8 +3,8 @@
 from html.parser import HTMLParser
 
 from metrics.objective import Objective
-from models.evaluation import Evaluation
-from models.ledger import Limits
+from models.judging.evaluation import Evaluation
+from models.judging.ledger import Limits
 from pipeline.artifacts import Json
 from tasks.evaluate import EvaluateParams, evaluate
 from tasks.report import Report, ReportParams, report
@@ -129,7 +129,7 @@ def build(
     monkeypatch.setattr("tasks.evaluate._predict", made.predict(good))
     monkeypatch.setattr("tasks.evaluate._measure_latency", lambda *told: None)
     # There are no models to be timed.
-    monkeypatch.setattr("models.latency.measure", lambda models, examples: None)
+    monkeypatch.setattr("models.judging.latency.measure", lambda models, examples: None)
     evaluation = Evaluation.at(root / "evaluate")
     checks = EvaluateParams(
         replicates=200,

@@ -7,19 +7,13 @@ import numpy as np
 import pytest
 
 from dataset.ingest_settings import IngestParams
-from models import (
-    archive,
-    count,
-    determinism,
-    distillation,
-    network,
-    student_size,
-    teachers,
-    training,
-)
+from models import archive, training
 from models.budget import Budget
 from models.candidate import Distilled, Trained
-from models.distillation import Lesson, StudentRun, Weights
+from models.distillation import students
+from models.distillation.students import Lesson, StudentRun, Weights, student_size, teachers
+from models.fitting import determinism
+from models.networks import count, network
 from models.training import predict
 from pipeline.artifacts import Source
 from pipeline.errors import InputError
@@ -199,7 +193,7 @@ def test_without_labels_a_student_comes_to_say_what_its_teacher_says(tmp_path, d
     settings = small.settings(learning_rate=0.03, batch_size=32, epochs=60, patience=None)
     spec = small.spec(width=16, depth=1, text="pool", embedding=4)
 
-    run = distillation.learn(StudentRun(place, None, spec, settings, 1, "student", lesson=lesson))
+    run = students.learn(StudentRun(place, None, spec, settings, 1, "student", lesson=lesson))
 
     taught = predict(archive.load(teacher.model), development.validation())
     spread = np.abs(taught - taught.mean(axis=0)).mean(axis=0)
@@ -275,7 +269,7 @@ def test_all_students_together_keep_to_the_budget(tmp_path, epochs, each, contro
 
 
 def test_the_clock_ends_a_student_s_fit(tmp_path, monkeypatch):
-    from models import fit
+    from models.fitting import fit
 
     seconds = iter(range(0, 10**7, 3600))
     monkeypatch.setattr(fit, "monotonic", lambda: next(seconds))
@@ -285,7 +279,7 @@ def test_the_clock_ends_a_student_s_fit(tmp_path, monkeypatch):
     settings, place = small.settings(epochs=9), str(development.path)
     lesson = Lesson(Weights(2.0, 0.5, 0.0), str(outputs), None, None)
 
-    run = distillation.learn(
+    run = students.learn(
         StudentRun(place, None, small.SPEC, settings, 1, "student", lesson=lesson, minutes=1)
     )
 

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from models import archive, teachers, training
+from models import archive, training
 from models.candidate import Candidate, Record, Trained
+from models.distillation import teachers
 from models.training import predict
 from pipeline.errors import InputError
 from pipeline.executor import InSeries
@@ -117,7 +118,7 @@ def _check_files(out, development, members):
     records = [member.record() for member in members.values()]
     assert record.parameters == sum(one.parameters for one in records) > 0
     assert record.multiply_adds == sum(one.multiply_adds for one in records) > 0
-    from models import count
+    from models.networks import count
 
     network = archive.load(out.model.model).get_layer("network")
     assert record.parameters == count.parameters(network)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from dataset.examples import Holdout
 from metrics.objective import Objective
-from models.evaluation import Details, Evaluation
-from models.ledger import Limits
+from models.judging.evaluation import Details, Evaluation
+from models.judging.ledger import Limits
 from pipeline.errors import InputError
 from tasks.evaluate import EvaluateParams, evaluate
 from tests.tasks import candidates
@@ -520,7 +520,8 @@ def save_model(path, names):
     """A real, untrained model of the two features, in the canonical form."""
     import keras
 
-    from models import archive, determinism
+    from models import archive
+    from models.fitting import determinism
 
     determinism.start(1)
     inputs = {name: keras.Input((), dtype="float32", name=name) for name in ("x", "y")}

@@ -184,7 +184,7 @@ def test_the_source_and_both_phases_keep_to_the_budget(tmp_path, epochs, lengths
 
 
 def test_the_clock_ends_every_phase(tmp_path, monkeypatch):
-    from models import fit
+    from models.fitting import fit
 
     seconds = iter(range(0, 10**7, 3600))
     monkeypatch.setattr(fit, "monotonic", lambda: next(seconds))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from metrics.readings import significant
-from models.evaluation import Details
+from models.judging.evaluation import Details
 from pipeline.picture import draw
 from tasks.report_diagnosis import alike
 from tasks.report_holdout import _precision

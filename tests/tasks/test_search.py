@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from dataset import folding, folds
 from dataset.examples import Development
-from models import finder, training
+from models import training
 from models.budget import Budget
 from models.candidate import Searched
-from models.curves import Line
-from models.finder import Found
-from models.rounds import brackets
-from models.space import Dimension
-from models.trials import Attempt, Outcome, thresholds
+from models.fitting import finder
+from models.fitting.curves import Line
+from models.fitting.finder import Found
+from models.search.rounds import brackets
+from models.search.space import Dimension
+from models.search.trials import Attempt, Outcome, scored, thresholds
 from pipeline import pieces
 from pipeline.errors import FettleError, InputError
 from pipeline.executor import InSeries
@@ -128,7 +129,7 @@ class Recorded:
         if lost in ("failed", "memory"):
             return Outcome(lost, "for a test", None)
         run = self.run(item, diverged=lost is not None)
-        return Outcome(lost or "completed", "for a test" if lost else "", run)
+        return scored(item, lost or "completed", "for a test" if lost else "", run)
 
     def run(self, item, *, diverged):
         truth, _ = Development(Path(item.development)).truth("validation")
@@ -214,7 +215,11 @@ class Scripted:
 
     def _trial(self, function, item):
         self.outcome = self.outcome or function(item)
-        return replace(self.outcome, run=replace(self.outcome.run, **next(self.told)))
+        told = next(self.told)
+        run = replace(self.outcome.run, **told)
+        if "predictions" in told:
+            return scored(item, self.outcome.status, self.outcome.reason, run)
+        return replace(self.outcome, run=run)
 
 
 def chosen(out, trial):

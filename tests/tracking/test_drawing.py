@@ -5,7 +5,8 @@ from pathlib import Path
 
 import keras
 
-from models import archive, determinism
+from models import archive
+from models.fitting import determinism
 from tracking import drawing
 
 

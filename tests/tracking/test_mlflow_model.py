@@ -15,8 +15,10 @@ import pytest
 
 from dataset.examples import Development
 from metrics.threshold import Decision
-from models import archive, determinism, network, training
-from models.evaluation import Choice, Chosen
+from models import archive, training
+from models.fitting import determinism
+from models.judging.evaluation import Choice, Chosen
+from models.networks import network
 from tests.conftest import ROOT
 from tests.models import small
 from tracking.served import Served

@@ -130,4 +130,4 @@ def test_no_stage_depends_on_a_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
             named = re.findall(r"^\s*(?:from|import) (mlflow|tensorboard|dvclive)\b", text, re.M)
             assert named == [], path
         assert not {"pipeline/telling.py", "pipeline/params_file.py"} & set(reached)
-    assert "pipeline/journal.py" in closure("models.fit", ROOT)
+    assert "pipeline/journal.py" in closure("models.fitting.fit", ROOT)
