@@ -15,6 +15,17 @@ import keras
 
 from models import inspection
 from models.fitting import determinism
+from models.networks import (
+    activations,  # noqa: F401  registers what the files name
+    layers,  # noqa: F401  likewise
+    member_layers,  # noqa: F401  likewise
+    number_layers,  # noqa: F401  likewise
+    picture_changes,  # noqa: F401  likewise
+    picture_layers,  # noqa: F401  likewise
+    table_changes,  # noqa: F401  likewise
+    text_layers,  # noqa: F401  likewise
+    vote_layers,  # noqa: F401  likewise
+)
 from pipeline.artifacts import replacing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

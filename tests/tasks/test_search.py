@@ -188,6 +188,32 @@ def test_trials_are_asked_in_rounds_and_the_best_is_retrained(development, tmp_p
     left.check(out, development)
 
 
+@pytest.mark.parametrize(("size", "rounds"), [(1, [1] * 5), (2, [2, 2, 1]), (50, [5])])
+def test_as_many_are_tried_at_once_as_a_round_has(development, tmp_path, size, rounds):
+    executor = Recorded()
+
+    searched(tmp_path, development, executor=executor, round=size)
+
+    assert executor.sizes == [*rounds, 1]
+
+
+def test_a_gaussian_process_begins_after_a_round_and_no_sooner_than_it_can(monkeypatch):
+    from models.search import tuning
+
+    asked = []
+    monkeypatch.setitem(
+        tuning._ORACLES, "bayesian", lambda **options: asked.append(options) or Asked()
+    )
+
+    class Asked:
+        verbose = 1
+
+    for first in (1, 4, 50):
+        tuning.Oracle("bayesian", {}, 1, higher=True, factor=3, epochs=1, first=first)
+
+    assert [options["num_initial_points"] for options in asked] == [4, 4, 50]
+
+
 @pytest.mark.parametrize("data", left.DATA)
 def test_every_kind_of_data_is_searched_by_its_objective(tmp_path, data):
     development = left.DATA[data](tmp_path / "development")
