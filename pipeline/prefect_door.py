@@ -22,6 +22,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from pipeline import telling
 from pipeline.artifacts import Artifact, Bundle
+from pipeline.aside import Aside
 from pipeline.body import run_body, write_timing
 from pipeline.declaration import Stage
 from pipeline.errors import EnvironmentFault, ExitCode, FettleError, as_fault
@@ -132,6 +133,7 @@ class PrefectDoor:
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
+        self._aside = Aside()
         context = FlowRunContext.get()
         self._flow_run = context.flow_run if context else None
         if self._flow_run is not None:
@@ -193,7 +195,7 @@ class PrefectDoor:
             fits = node.stage.cost(self._params).fits
             freight = Freight.of(node, self._code, self._root)
             tags = [node.name, *self._tags]
-            pieces = TaskRuns(self._pool, node.stage, freight, fits, tags)
+            pieces = TaskRuns(self._pool, node.stage, freight, fits, tags, self._aside)
             remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
             limit = time_limit(node.name, self._params.run.timeouts.get(node.name))
 

@@ -55,6 +55,10 @@ QUIET = {
     # Its database is locked for a moment, for instance.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+    # Fewer and larger transactions, which lock the database less often.
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "1000",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
 }
 """Environment of every process that talks to Prefect: no telemetry, our log lines in its UI."""
 

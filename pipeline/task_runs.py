@@ -7,18 +7,20 @@ may listen on the run's machine alone.
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect import task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.artifacts import create_progress_artifact
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.objects import State, TaskRunResult
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
+from pipeline.aside import Aside
 from pipeline.declaration import Stage
 from pipeline.errors import EnvironmentFault, FettleError
 from pipeline.executor import Item, Landed, Result, unheard
@@ -27,6 +29,11 @@ from pipeline.runners.pool import Hearing, Line, Pool, Work, record_of, show_pro
 from pipeline.watch import Ended, RunCancelled
 
 log = logging.getLogger("fettle")
+
+OFTEN = 1.0
+"""Seconds between two times that the server is told how far a stage is."""
+FAREWELL = 5.0
+"""Seconds that a stage which was ended may take to say what became of its pieces."""
 
 
 @task(name="piece")
@@ -38,9 +45,15 @@ class TaskRuns:
     """Executor for one stage: its pieces go to the run's pool, and each is a task run."""
 
     def __init__(
-        self, pool: Pool, stage: Stage, freight: Freight, expected: int, tags: Sequence[str]
+        self,
+        pool: Pool,
+        stage: Stage,
+        freight: Freight,
+        expected: int,
+        tags: Sequence[str],
+        aside: Aside,
     ) -> None:
-        """`expected`: pieces that the stage declares."""
+        """`expected`: pieces that the stage declares; `aside`: who tells the server."""
         self._pool = pool
         self._stage = stage
         self._freight = freight
@@ -49,6 +62,8 @@ class TaskRuns:
         self._submitted = 0
         self._done = 0
         self._artifact: UUID | None = None
+        self._shown = 0.0
+        self._aside = aside
 
     def map(
         self,
@@ -62,7 +77,7 @@ class TaskRuns:
         self._submitted += len(items)
         self._show()
         work = Work(self._stage.name, function, items, names, self._freight)
-        runs = _Runs(self._stage.name, names, self._tags, self._say)
+        runs = _Runs(self._stage.name, names, self._tags, self._say, self._aside)
         try:
             return self._pool.run(work, runs, landed)
         except BaseException as error:
@@ -73,13 +88,15 @@ class TaskRuns:
         """Show a piece as a task run that ended at once, since its result was known."""
         self._submitted += 1
         self._done += 1
-        _Runs(self._stage.name, [name], self._tags, self._say).recalled()
+        _Runs(self._stage.name, [name], self._tags, self._say, self._aside).recalled()
         self._show()
 
     def finish(self) -> None:
-        """Show the stage as done, where fewer pieces were needed than declared."""
+        """Show the stage as done, where fewer pieces were needed than declared; the server then
+        knows of all of them."""
         if self._artifact:
-            update_progress_artifact(self._artifact, progress=100.0)
+            self._update(100.0)
+        self._aside.wait()
 
     def _say(self, name: str, seconds: float) -> None:
         self._done += 1
@@ -95,8 +112,16 @@ class TaskRuns:
             )
             assert isinstance(made, UUID)
             self._artifact = made
-        else:
-            update_progress_artifact(self._artifact, progress=percent)
+        elif time.monotonic() - self._shown > OFTEN:
+            self._shown = time.monotonic()
+            self._update(percent)
+
+    def _update(self, percent: float) -> None:
+        artifact = self._artifact
+        assert artifact is not None
+        self._aside.later(
+            lambda client: client.update_artifact(artifact, ArtifactUpdate(data=percent))
+        )
 
 
 class _Runs(Hearing):
@@ -108,21 +133,18 @@ class _Runs(Hearing):
         names: Sequence[str],
         tags: Sequence[str],
         say: Callable[[str, float], None],
+        aside: Aside,
     ) -> None:
         self._stage = stage
         self._names = names
         self._tags = tags
         self._say = say
+        self._aside = aside
         self._open: dict[int, UUID] = {}
         self._logs = APILogHandler()
         flow, parent = FlowRunContext.get(), TaskRunContext.get()
         self._flow_run = flow.flow_run.id if flow and flow.flow_run else None
         self._parent = parent.task_run.id if parent else None
-
-    @property
-    def _client(self) -> SyncPrefectClient:
-        """That of the run's context."""
-        return get_client(sync_client=True)
 
     def began(self, place: int) -> None:
         """Make the task run; one whose worker was lost goes on."""
@@ -165,22 +187,28 @@ class _Runs(Hearing):
             # It may be the server that is away.
             return
         ended = isinstance(error, RunCancelled | KeyboardInterrupt)
+        message = "Ended with the stage"
         with contextlib.suppress(Exception):
             for run in self._open.values():
-                message = "Ended with the stage"
                 self._set(run, Cancelled(message=message) if ended else Crashed(message=message))
+            self._aside.wait(FAREWELL)
 
     def _make(self, place: int, state: State[Any]) -> UUID:
-        made = self._client.create_task_run(
-            piece,
-            self._flow_run,
-            f"{self._stage}-{place}-{id(self)}",
-            name=self._names[place],
-            extra_tags=self._tags,
-            state=state,
-            task_inputs={"__parents__": [TaskRunResult(id=self._parent)]} if self._parent else None,
+        run = uuid4()
+        parent: list[Any] = [TaskRunResult(id=self._parent)] if self._parent else []
+        self._aside.later(
+            lambda client: client.create_task_run(
+                piece,
+                self._flow_run,
+                f"{self._stage}-{place}-{id(self)}",
+                id=run,
+                name=self._names[place],
+                extra_tags=self._tags,
+                state=state,
+                task_inputs={"__parents__": parent} if parent else None,
+            )
         )
-        return made.id
+        return run
 
     def _set(self, run: UUID, state: State[Any]) -> None:
-        self._client.set_task_run_state(run, state, force=True)
+        self._aside.later(lambda client: client.set_task_run_state(run, state, force=True))
