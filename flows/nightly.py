@@ -239,6 +239,14 @@ def _written(began: datetime) -> tuple[str, str]:
     return began.strftime("%Y-%m-%d"), began.strftime("%H%M")
 
 
+def of_the_chosen(table: str) -> list[str]:
+    """The lines of a table of metrics that a log is read for: the chosen model's figures, without
+    their intervals."""
+    head, rule, *rows = [*table.splitlines(), "", ""]
+    shown = [row for row in rows if " chosen." in row and ".value " in row]
+    return [head, rule, *shown] if shown else [line for line in (head, rule, *rows) if line]
+
+
 def _publish(root: Path, night: Recorded) -> None:
     """What changed since the night before, in the log and on the run's page."""
     table = difference(root, night)
@@ -246,10 +254,10 @@ def _publish(root: Path, night: Recorded) -> None:
         log.info("there is no night before to compare the metrics with")
         return
     title = f"Metrics since the night before ({night.before[:SHORT]} to {night.commit[:SHORT]})"
-    log.info("%s", title)
-    for line in table.splitlines():
-        log.info("%s", line)
     command = f"dvc metrics diff {night.before[:SHORT]} {night.branch}"
+    log.info("%s; all of them: %s", title, command)
+    for line in of_the_chosen(table):
+        log.info("%s", line)
     create_markdown_artifact(
         key="night",
         markdown=f"# {title}\n\n{table}\n\n`{command}`",

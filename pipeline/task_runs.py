@@ -200,7 +200,8 @@ class _Runs(Hearing):
             lambda client: client.create_task_run(
                 piece,
                 self._flow_run,
-                f"{self._stage}-{place}-{id(self)}",
+                # Of one key Prefect makes one task run, however often it is asked.
+                dynamic_key=str(run),
                 id=run,
                 name=self._names[place],
                 extra_tags=self._tags,

@@ -203,6 +203,17 @@ def test_a_failure_is_told_and_a_message_that_cannot_be_sent_changes_nothing(
     assert len(webhook.texts) == 1
 
 
+def test_of_what_changed_the_log_says_what_it_is_read_for() -> None:
+    head = ["| Path | Metric | one | two | Change |", "|--|--|--|--|--|"]
+    rows = [
+        "| artifacts/evaluate/metrics.json | baseline.accuracy.value | 0.8 | 0.9 | 0.1 |",
+        "| artifacts/evaluate/metrics.json | chosen.accuracy.low | 0.7 | 0.8 | 0.1 |",
+        "| artifacts/evaluate/metrics.json | chosen.accuracy.value | 0.8 | 0.9 | 0.1 |",
+    ]
+    assert nightly.of_the_chosen("\n".join([*head, *rows])) == [*head, rows[2]]
+    assert nightly.of_the_chosen("No metric changed.") == ["No metric changed."]
+
+
 def test_a_night_is_recorded_without_a_word_to_index_and_branch(toy: Checkout) -> None:
     toy.git("config", "user.email", "me@localhost")
     (toy.root / "dvc.lock").write_text("schema: '2.0'\n")
