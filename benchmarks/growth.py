@@ -30,6 +30,8 @@ RESULTS = ROOT / "benchmarks" / "growth.json"
 CHART = ROOT / "docs" / "growth.svg"
 FEW = 400
 """Rows of the table that many trials are made on."""
+LEAST_SPAN = 10.0
+"""Of an axis, the highest over the lowest."""
 SECONDS, MEMORY = "seconds", "peak GiB"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 360, 260, 56, 40, 24, 96
 COLOURS = ("#0b6e99", "#b3541e", "#4f7942", "#7a4f9a", "#8a8a2c")
@@ -155,7 +157,10 @@ def _panel(
     sizes = sorted(map(int, found))
     lines = {name: [(size, max(found[str(size)][name], 1e-3)) for size in sizes] for name in names}
     values = [value for line in lines.values() for _, value in line]
-    x, y = logarithmic_axis(sizes[0], sizes[-1]), logarithmic_axis(min(values), max(values))
+    low, high = min(values), max(values)
+    # What hardly grows should look like it, and have a tick beside it.
+    wider = math.sqrt(max(1.0, LEAST_SPAN / (high / low)))
+    x, y = logarithmic_axis(sizes[0], sizes[-1]), logarithmic_axis(low / wider, high * wider)
     parts = [f'<text x="{LEFT}" y="14" font-weight="600">{escape(title)} by {kind}</text>']
     for at, _ in x.ticks:
         parts.append(_tick(_x(x, at), HEIGHT - BOTTOM + 16, "middle", amount(at)))
