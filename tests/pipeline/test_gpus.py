@@ -196,7 +196,7 @@ def test_a_host_that_is_closed_lets_nobody_wait_for_a_gpu(
 def test_memory_of_gpus_is_taken_as_it_is_needed() -> None:
     """No GPU is here: what TensorFlow is told of two that it might list."""
     code = (
-        "from models import determinism; determinism._import_tensorflow(); "
+        "from models.fitting import determinism; determinism._import_tensorflow(); "
         "import tensorflow as tf; told = []; "
         "tf.config.list_physical_devices = lambda kind=None: ['one', 'two']; "
         "tf.config.experimental.set_memory_growth = lambda *given: told.append(given); "

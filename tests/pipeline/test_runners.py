@@ -48,7 +48,7 @@ def freight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freight:
 
 def opened(runner: Runner, root: Path, cluster: str | None = None) -> Pool:
     run = RunParams.model_construct(
-        runner=runner, cluster=cluster, workers=2, timeouts={}, tracking=SILENT
+        runner=runner, cluster=cluster, workers=2, gpus=1, timeouts={}, tracking=SILENT
     )
     return pool(run, root)
 

@@ -10,8 +10,8 @@ from dataset.ingest_settings import IngestParams
 from models import archive, training
 from models.budget import Budget
 from models.candidate import Distilled, Trained
-from models.distillation import students
-from models.distillation.students import Lesson, StudentRun, Weights, student_size, teachers
+from models.distillation import student_size, students, teachers
+from models.distillation.students import Lesson, StudentRun, Weights
 from models.fitting import determinism
 from models.networks import count, network
 from models.training import predict

@@ -135,7 +135,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     development = small.table(tmp_path / "development")
     members = pair(tmp_path, development)
     script = (
-        "import sys; from models import ensembling\n"
+        "import sys; from models.judging import ensembling\n"
         "development, folder, path = sys.argv[1:4]\n"
         "members = tuple((name, f'{folder}/{name}/model.keras') for name in sys.argv[4:])\n"
         "ensembling.join(ensembling.Joining(development, members, path))\n"

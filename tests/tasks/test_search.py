@@ -20,6 +20,7 @@ from models.candidate import Searched
 from models.fitting import finder
 from models.fitting.curves import Line
 from models.fitting.finder import Found
+from models.search import folded as on_folds
 from models.search.rounds import brackets
 from models.search.space import Dimension
 from models.search.trials import Attempt, Outcome, scored, thresholds
@@ -544,10 +545,14 @@ def test_folds_are_disjoint_and_a_score_is_their_mean(tmp_path):
     truth = np.concatenate([development.truth(part)[0] for part in ("train", "validation")])
     for place in (0, 1):
         scores = []
-        for outcome, (trained, held) in zip(
-            executor.results[place:6:2], development.folds(), strict=True
+        for item, outcome, (trained, held) in zip(
+            executor.items[place:6:2], executor.results[place:6:2], development.folds(), strict=True
         ):
-            right = outcome.run.predictions.argmax(axis=1) == truth[held]
+            data = on_folds.encoded(item.development, item.fold, 1.0)
+            again = training.train_on(
+                data, item, lambda own, data, item=item: training.fit_plainly(own, data, item)
+            )
+            right = again.predictions.argmax(axis=1) == truth[held]
             scores.append(float(right.mean()))
             assert outcome.run.examples == outcome.run.epochs * len(trained)
         assert trials["score"][place] == pytest.approx(fmean(scores))

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit, log_softmax, rel_entr, softmax
 
 from models import archive, training
-from models.distillation import students
-from models.distillation.students import Columns, Lesson, StudentRun, Weights, teachers
+from models.distillation import students, teachers
+from models.distillation.students import Columns, Lesson, StudentRun, Weights
 from models.fitting import determinism
 from models.training import SeedRun
 from tests.models import small

@@ -152,7 +152,7 @@ def test_rows_that_lie_in_memory_are_reckoned_in(tmp_path, monkeypatch):
 def test_a_peak_is_the_process_s_own():
     ours = batch_size.peak()
     held = np.ones(64 * MIB, dtype=np.uint8)
-    script = "from models import batch_size; print(batch_size.peak())"
+    script = "from models.fitting import batch_size; print(batch_size.peak())"
 
     assert batch_size.peak() >= min(ours, held.nbytes)
     told = subprocess.run(

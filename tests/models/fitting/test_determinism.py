@@ -45,7 +45,7 @@ def test_linear_algebra_has_one_thread():
 @pytest.mark.doors
 def test_a_process_that_ran_with_other_threads_is_refused():
     script = (
-        "from models import determinism\n"
+        "from models.fitting import determinism\n"
         "import tensorflow as tf\n"
         "tf.constant(1.0) + 1.0\n"
         "determinism.start(1)\n"
@@ -60,7 +60,7 @@ def test_a_process_that_ran_with_other_threads_is_refused():
 
 @pytest.mark.doors
 def test_tensorflow_is_imported_without_a_word():
-    script = "from models import determinism; determinism.pin(); import keras"
+    script = "from models.fitting import determinism; determinism.pin(); import keras"
 
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

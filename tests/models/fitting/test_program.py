@@ -200,7 +200,7 @@ def test_a_network_that_cannot_be_described_is_trained_by_itself():
 
 
 SCRIPT = """
-from tests.models import test_program
+from tests.models.fitting import test_program
 print(test_program.digest())
 """
 

@@ -211,8 +211,8 @@ def test_words_of_any_script():
 def test_words_do_not_depend_on_the_environment_s_language(locale):
     text = "ISTANBUL İzmir Ìx Íx Ĩx Į́x J́x"
     code = (
-        "from models import determinism; determinism.pin();"
-        "from models import layers; import tensorflow as tf;"
+        "from models.fitting import determinism; determinism.pin();"
+        "from models.networks import layers; import tensorflow as tf;"
         f"print(layers.words(tf.constant([{text!r}])).to_list())"
     )
 

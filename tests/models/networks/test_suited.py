@@ -98,6 +98,6 @@ def test_every_setting_that_is_for_one_kind_of_data_is_known() -> None:
 
 
 def test_it_is_said_without_keras() -> None:
-    script = "import sys; from models import suited; assert 'keras' not in sys.modules"
+    script = "import sys; from models.networks import suited; assert 'keras' not in sys.modules"
 
     subprocess.run([sys.executable, "-B", "-c", script], check=True, cwd=ROOT)

@@ -9,8 +9,8 @@ import pytest
 
 from models import archive, training
 from models.fitting import determinism
-from models.transfer import phases
-from models.transfer.phases import TransferRun, applications, bases
+from models.transfer import applications, bases, phases
+from models.transfer.phases import TransferRun
 from models.transfer.source_settings import Application
 from models.transfer.transfer_settings import Head
 from pipeline.errors import InputError

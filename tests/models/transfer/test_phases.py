@@ -6,8 +6,8 @@ import pytest
 from models import archive, training
 from models.fitting import determinism, fit
 from models.networks import network
-from models.transfer import phases
-from models.transfer.phases import ScratchRun, TransferRun, bases, source_base
+from models.transfer import bases, phases, source_base
+from models.transfer.phases import ScratchRun, TransferRun
 from models.transfer.transfer_settings import Head
 from tests.models import small
 
