@@ -1,6 +1,7 @@
 """Shared parts of the tests: throwaway projects, real processes, a real Prefect server."""
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -142,6 +143,16 @@ def make_toy(target: Path) -> None:
             place.parent.mkdir(exist_ok=True)
             shutil.copy(path, place)
     make_repository(Checkout(target))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that is called in this process lets its lines go to a stderr that ends with its
+    test; the next test's would meet a closed file."""
+    log = logging.getLogger("fettle")
+    before = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers[:], log.level, log.propagate = before
 
 
 @pytest.fixture(scope="session")
