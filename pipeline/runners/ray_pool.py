@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,20 +49,15 @@ class RayPool(Pool):
         """CPUs of all nodes there are now; where there are GPUs, as many pieces as have theirs."""
         if self._make is None:
             self._open()
-        there = self._resources()
-        cpus = int(there.get("CPU", 0))
-        return min(cpus, int(there["GPU"]) // self._gpus) if self._gpus_asked(there) else cpus
+        nodes = self._nodes()
+        return sum(places(node, share(nodes, self._gpus)) for node in nodes)
 
-    def _resources(self) -> Mapping[str, float]:
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """What each node that is alive has."""
         try:
-            found: Mapping[str, float] = self._ray.cluster_resources()
+            return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         except Exception as error:
             raise self._away(error) from None
-        return found
-
-    def _gpus_asked(self, there: Mapping[str, float]) -> int:
-        """That each actor asks of Ray, which hides all others from it."""
-        return self._gpus if there.get("GPU", 0) >= 1 else 0
 
     def _open(self) -> None:
         os.environ.update(QUIET if self._address else QUIET | LONELY)
@@ -83,7 +78,7 @@ class RayPool(Pool):
             # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
-        asked = self._gpus_asked(self._resources())
+        asked = share(self._nodes(), self._gpus)
         kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0)(ray_worker.HostActor)
         self._make = lambda: kind.remote(terms)
 
@@ -154,6 +149,18 @@ class RayPool(Pool):
             "Check run.cluster in params.yaml and that the cluster runs (docs/scale.md); with "
             "run.cluster: null a node is started here. Finished stages and pieces are kept."
         )
+
+
+def share(nodes: Sequence[Mapping[str, float]], gpus: int) -> int:
+    """GPUs that each actor asks of Ray, which hides all others from it: as many as are wished, or
+    as the largest node has."""
+    return min(gpus, max((int(node.get("GPU", 0)) for node in nodes), default=0))
+
+
+def places(node: Mapping[str, float], gpus: int) -> int:
+    """Actors that a node has room for, where each asks for so many GPUs."""
+    cpus = int(node.get("CPU", 0))
+    return min(cpus, int(node.get("GPU", 0)) // gpus) if gpus else cpus
 
 
 @contextmanager

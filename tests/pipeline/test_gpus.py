@@ -193,6 +193,18 @@ def test_a_host_that_is_closed_lets_nobody_wait_for_a_gpu(
     assert told[0][0] == "lost"
 
 
+def test_a_ray_cluster_has_room_for_as_many_pieces_as_have_gpus() -> None:
+    from pipeline.runners.ray_pool import places, share
+
+    bare, one, four = {"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 3.0, "GPU": 4.0}
+    assert share([bare], 1) == 0
+    assert share([], 1) == 0
+    assert [share([bare, one, four], gpus) for gpus in (0, 1, 2, 9)] == [0, 1, 2, 4]
+    assert [places(node, 0) for node in (bare, one, four)] == [8, 8, 3]
+    assert [places(node, 1) for node in (bare, one, four)] == [0, 1, 3]
+    assert [places(node, 4) for node in (bare, one, four)] == [0, 0, 1]
+
+
 def test_memory_of_gpus_is_taken_as_it_is_needed() -> None:
     """No GPU is here: what TensorFlow is told of two that it might list."""
     code = (
