@@ -2,11 +2,12 @@
 
     python -m benchmarks.bare FITS
 
-What `make bench` compares the default run with. FITS is a JSON file with a row for each fit of that
-run: as many networks, as large, as many epochs, in batches of the same size. Nothing of this
-project is imported here, as in `benchmarks.plain`; no search proposes values and nothing is judged,
-written or drawn. Students are trained on labels alone, which is less than they were. Prints the
-seconds from the start of the process.
+What `make bench` compares the default run with. FITS is a JSON file with a row for each fit of
+that run: as many networks, as large, as many epochs, in batches of the same size; of finalists that
+lost, whose settings no file keeps, as large as the winner. Nothing of this project is imported, as
+in `benchmarks.plain`; no search proposes values and nothing is judged, written or drawn. Students
+are trained on labels alone, which is less than they were. Prints the seconds from the start of the
+process.
 """
 
 import csv

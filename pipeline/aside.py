@@ -29,7 +29,7 @@ class Aside:
     """A line of calls. An error of one of them is raised by whoever asks for the next."""
 
     def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Call | threading.Event] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Call | threading.Event | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         # Prefect's settings are those of the context.
         context = copy_context()
@@ -50,14 +50,17 @@ class Aside:
                 return
         self._raise()
 
+    def close(self) -> None:
+        """End the thread once it has made the calls so far; nobody waits for that."""
+        self._calls.put(None)
+
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _work(self) -> None:
         client: SyncPrefectClient | None = None
-        while True:
-            call = self._calls.get()
+        while (call := self._calls.get()) is not None:
             if isinstance(call, threading.Event):
                 call.set()
             elif self._error is None:

@@ -142,6 +142,7 @@ class PrefectDoor:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._aside.close()
         self._pool.__exit__(*error)
 
     def call(self, stage: Stage, inputs: dict[str, Artifact | Bundle], out: Bundle) -> None:

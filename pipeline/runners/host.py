@@ -336,7 +336,10 @@ class Host:
 
     def _drop(self, key: str) -> None:
         with self._guard:
-            self._forget(self._busy.pop(key))
+            seat = self._busy.pop(key)
+        # Its files may be many: nobody else waits for that.
+        self._forget(seat)
+        with self._guard:
             self._guard.notify()
 
     def _forget(self, seat: Seat) -> None:

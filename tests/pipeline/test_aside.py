@@ -57,6 +57,16 @@ def test_calls_are_made_in_their_order_and_nobody_waits_for_them(calls: Aside) -
     assert made == [0, 1, 2, 3, 4]
 
 
+def test_the_thread_ends_when_what_was_asked_for_is_done(calls: Aside) -> None:
+    made: list[threading.Thread] = []
+    calls.later(lambda client: made.append(threading.current_thread()))
+    calls.close()
+    while not made:
+        threading.Event().wait(0.01)
+    made[0].join(timeout=30)
+    assert not made[0].is_alive()
+
+
 def test_an_error_is_raised_by_the_next_and_ends_the_line(calls: Aside) -> None:
     made: list[str] = []
 
