@@ -39,6 +39,7 @@ from pipeline.nightly_params import FetchParams, branch_name
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.prefect_door import failed
 from pipeline.run_params import RunParams
+from pipeline.whereabouts import standing_at
 
 log = logging.getLogger("fettle")
 
@@ -182,12 +183,13 @@ def _step(name: str, description: str, body: Callable[[], T]) -> T:
         return failed(failure) if failure else Completed(message=str(done[0]))
 
     step = task(name=name, description=description, cache_policy=NO_CACHE, persist_result=False)
-    state = step(run)(return_state=True)
-    if failure is not None:
-        raise failure
-    if not done:
-        # A defect, not a mistake of the user's: let it be seen whole.
-        state.result(raise_on_failure=True)
+    with standing_at(name):
+        state = step(run)(return_state=True)
+        if failure is not None:
+            raise failure
+        if not done:
+            # A defect, not a mistake of the user's: let it be seen whole.
+            state.result(raise_on_failure=True)
     return done[0]
 
 

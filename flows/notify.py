@@ -11,17 +11,19 @@ import logging
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from prefect import Flow
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 
 from pipeline.errors import EnvironmentFault
 from pipeline.nightly_params import is_variable, require_no_address
 from pipeline.params_file import PARAMS, read_raw
 from pipeline.server_access import masked
+from pipeline.whereabouts import is_known, stage_of
 
 log = logging.getLogger("fettle")
 
@@ -71,7 +73,7 @@ def _ended(state: State[Any]) -> str:
 
 
 def _stage(run: UUID) -> str | None:
-    """The first task run of the flow run, or of those that it called, that did not end well."""
+    """The stage at which the flow run, or one that it called, came to nothing."""
     from prefect import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -87,19 +89,34 @@ def _stage(run: UUID) -> str | None:
                 )
             )
             runs = [*(child.id for child in below), run]
+            if any(is_known(one) for one in runs):
+                return next(filter(None, map(stage_of, runs)), None)
             tasks = client.read_task_runs(
                 flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=runs))
             )
     except Exception:
         # The reason and the link are worth telling without it.
         return None
-    # A stage begins before its pieces do, and the pipeline's stages say more than what called it.
-    wrong = [
-        (task.flow_run_id == run, task.start_time, task.name)
-        for task in tasks
-        if task.state_type in UNFINISHED and task.start_time
-    ]
-    return min(wrong)[2] if wrong else None
+    return last_stage(tasks, run)
+
+
+def last_stage(tasks: Sequence[TaskRun], run: UUID) -> str | None:
+    """The stage that a run, whose process is no more, was at as far as the server was told.
+
+    That is the last one begun, if it did not end well: of one before it the end may not have been
+    told. Pieces are left out, which have a stage as their parent. The stages of a run that was
+    called say more than what `run` itself was at.
+    """
+    stages = [task for task in tasks if not task.task_inputs.get("__parents__")]
+    for own in (False, True):
+        begun = [
+            (task.start_time, task.name, task.state_type)
+            for task in stages
+            if task.start_time and (task.flow_run_id == run) == own
+        ]
+        if begun and max(begun)[2] in UNFINISHED:
+            return max(begun)[1]
+    return None
 
 
 def _link(run: UUID) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
@@ -36,6 +36,7 @@ from pipeline.runners.freight import Freight
 from pipeline.snapshot import Snapshot
 from pipeline.task_runs import TaskRuns
 from pipeline.watch import Look, RunCancelled, time_limit, watched
+from pipeline.whereabouts import standing_at
 
 log = logging.getLogger("fettle")
 
@@ -165,23 +166,27 @@ class PrefectDoor:
             telling.failed(node, failure)
             return failed(failure)
 
-        token = _body.set(run)
-        try:
-            state = _stage_run.with_options(
-                name=stage.name,
-                task_run_name=stage.name,
-                description=stage.description,
-                # Not the stage's name as well: for every set of tags that it has not seen Prefect
-                # opens a client to ask for limits, which takes a second or two.
-                tags=self._tags,
-            )(return_state=True)
-        finally:
-            _body.reset(token)
-        if failure is not None:
-            raise failure
-        if not state.is_completed():
-            # A defect, not a mistake of the user's: let it be seen whole.
-            state.result(raise_on_failure=True)
+        with standing_at(stage.name):
+            token = _body.set(run)
+            try:
+                state = self._as_task(stage)(return_state=True)
+            finally:
+                _body.reset(token)
+            if failure is not None:
+                raise failure
+            if not state.is_completed():
+                # A defect, not a mistake of the user's: let it be seen whole.
+                state.result(raise_on_failure=True)
+
+    def _as_task(self, stage: Stage) -> Task[[], State[Any]]:
+        return _stage_run.with_options(
+            name=stage.name,
+            task_run_name=stage.name,
+            description=stage.description,
+            # Not the stage's name as well: for every set of tags that it has not seen Prefect
+            # opens a client to ask for limits, which takes a second or two.
+            tags=self._tags,
+        )
 
     def _looks(self) -> Sequence[Look]:
         return () if self._flow_run is None else (RunWatch(self._flow_run.id).look,)
