@@ -12,7 +12,8 @@ from tasks.report_text import count, listed, many, minus, tidy
 MOST_NAMES, MOST_ROWS, MOST_COLUMNS, MOST_FINDINGS = 20, 40, 60, 60
 """Names in a sentence, rows of a table, columns of the data and findings shown at the most."""
 COMMONEST = 3
-PARTS = ("train", "validation", "holdout")
+PARTS = ("train", "validation", "holdout", "promotion")
+"""In their order; the last only where it was asked for."""
 
 Json = Mapping[str, Any]
 
@@ -31,8 +32,9 @@ class Grid:
 def sizes(summary: Json) -> dict[str, int]:
     """Examples of each part, from what `split` said of it."""
     if "rows" in summary:
-        return {name: int(summary["rows"][name]) for name in PARTS}
-    return {name: sum(summary["parts"][name].values()) for name in PARTS}
+        return {name: int(summary["rows"][name]) for name in PARTS if name in summary["rows"]}
+    parts = summary["parts"]
+    return {name: sum(parts[name].values()) for name in PARTS if name in parts}
 
 
 def wanted(profile: Json) -> str:
@@ -120,7 +122,7 @@ def _counted(
     rows = [
         [
             name,
-            *(count(parts[part].get(name, 0)) for part in PARTS),
+            *(count(parts[part].get(name, 0)) for part in held),
             count(classes[name]),
         ]
         for name in shown
@@ -133,13 +135,13 @@ def _counted(
             count(sum(held.values())),
         ]
     )
-    return Grid(caption, (head, *PARTS, "together"), rows)
+    return Grid(caption, (head, *held, "together"), rows)
 
 
 def _examples(held: Mapping[str, int]) -> Grid:
     return Grid(
         "Examples by part",
-        ("", *PARTS, "together"),
+        ("", *held, "together"),
         [["examples", *map(count, held.values()), count(sum(held.values()))]],
     )
 

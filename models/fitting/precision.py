@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from models.fitting.tensors import Tensors
 from models.settings import Precision
 
 FIRST = 2.0**15
@@ -22,8 +23,6 @@ number of float16."""
 STEPS = 2000
 """Steps that went well after which it is multiplied by twice as much; the defaults of
 `keras.optimizers.LossScaleOptimizer`."""
-
-Tensors = list[Any]
 
 
 @contextmanager

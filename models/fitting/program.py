@@ -27,13 +27,12 @@ from models.fitting.mixing import Mixing
 from models.fitting.precision import Scaling, lowered
 from models.fitting.replicas import Found
 from models.fitting.rows import Rows
+from models.fitting.tensors import Tensors
 from models.fitting.updates import Rule
 from models.settings import FitSettings, Precision
 
 MOST = 16
 """Programs that a process keeps; of more the one that was not used for longest goes."""
-
-Tensors = list[Any]
 
 
 class State(NamedTuple):

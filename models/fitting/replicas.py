@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from models.fitting.tensors import Tensors
+
 STRIDE = 7919
 """Between the seeds of what draws numbers in two parts of a batch."""
-
-Tensors = list[Any]
 
 
 class Found(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.fitting.optimizer import DECAYED
+from models.fitting.tensors import Tensors
 from models.settings import FitSettings
 
 FIRST, SECOND = 0.9, 0.999
@@ -22,8 +23,6 @@ LEAST = 1e-7
 """What keeps a denominator from being 0."""
 SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 """Tensors that an optimizer keeps for every weight."""
-
-Tensors = list[Any]
 
 
 @dataclass(frozen=True)
