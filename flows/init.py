@@ -1,6 +1,7 @@
 """`fettle init`: point the project at the user's own data, and say what was understood and why."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,15 @@ def _estimate(decision: Decision) -> list[str]:
         f"a run trains {fits} fits of at most {epochs} epochs "
         f"together; an epoch takes about {seconds:.2g} s: "
         + (f"about {minutes:.0f} minutes at most" if minutes >= 1.5 else "a minute or two")
+        + _taken_as_large(content)
     ]
+
+
+def _taken_as_large(content: Mapping[str, Any]) -> str:
+    """What the estimate supposes of other data sets that are learned first."""
+    sources = content["finetune"]["sources"] if content["finetune"]["enabled"] else []
+    others = [one["data"] for one in sources if isinstance(one, dict) and "data" in one]
+    return f", if {' and '.join(others)} is no larger than these data" if others else ""
 
 
 def _render() -> None:

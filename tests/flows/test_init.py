@@ -599,3 +599,20 @@ def test_real_data_are_understood(name: str, project: Path) -> None:
         pytest.skip(f"{SHARED} is absent")
     ingest = decided(SHARED / name, yes=True).values["ingest"]
     assert ingest | REAL[name] == ingest
+
+
+@pytest.mark.parametrize(
+    ("finetune", "told"),
+    [
+        ({"enabled": True, "sources": ["rotated"]}, ""),
+        (
+            {"enabled": True, "sources": ["rotated", {"data": "birds", "target": None}]},
+            ", if birds is no larger than these data",
+        ),
+        ({"enabled": False, "sources": [{"data": "birds", "target": None}]}, ""),
+    ],
+)
+def test_the_estimate_says_what_it_supposes_of_other_data(
+    finetune: dict[str, object], told: str
+) -> None:
+    assert flows.init._taken_as_large({"finetune": finetune}) == told
