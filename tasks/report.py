@@ -30,19 +30,13 @@ from pipeline.declaration import stage
 from pipeline.params import Section
 from pipeline.picture import draw, read
 from pipeline.scatter import STYLE
-from tasks import report_ablation as ablation
-from tasks import report_costs as costs
-from tasks import report_data as data
-from tasks import report_diagnosis as diagnosed
-from tasks import report_distilled as distilled
-from tasks import report_holdout as holdout
-from tasks import report_plots as plots
-from tasks import report_search
-from tasks import report_transfer as transfer
-from tasks.report_advice import Evidence, advise
-from tasks.report_distilled import Compared
-from tasks.report_search import shown
-from tasks.report_text import (
+from tasks.reporting import ablation, costs, data, distilled, holdout, plots, transfer
+from tasks.reporting import diagnosis as diagnosed
+from tasks.reporting import search as searching
+from tasks.reporting.advice import Evidence, advise
+from tasks.reporting.distilled import Compared
+from tasks.reporting.search import shown
+from tasks.reporting.text import (
     axis,
     bare,
     capital,
@@ -58,7 +52,7 @@ from tasks.report_text import (
 
 Lines = Sequence[Mapping[str, Any]]
 """Rows of a candidate's curves or fits, one mapping an epoch."""
-TEMPLATE = "report.html"
+TEMPLATE = "page.html"
 PICTURE = Path("docs/dag.svg")
 """The DAG as rendered from the flow; DVC lets no stage depend on dvc.yaml itself."""
 LOSSES = {
@@ -127,7 +121,7 @@ class _Results:
         return self.details.figures[self.details.objective]
 
 
-@stage(files=("tasks/report.html", "docs/dag.svg"))
+@stage(files=("tasks/reporting/page.html", "docs/dag.svg"))
 def report(
     out: Report,
     profile: Json,
@@ -192,7 +186,7 @@ def _page(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -227,8 +221,8 @@ def _page(
         ),
         curves=_curves(results),
         distilled=results.records["distill"].enabled,
-        rates=report_search.rates(results.rates),
-        trials=report_search.drawn(
+        rates=searching.rates(results.rates),
+        trials=searching.drawn(
             results.trials, results.objective, results.records["search"].summary
         ),
         figures=holdout.figures(metrics["chosen"], metrics["baseline"], details),

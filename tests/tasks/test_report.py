@@ -9,8 +9,8 @@ import pytest
 from metrics.readings import significant
 from models.judging.evaluation import Details
 from pipeline.picture import draw
-from tasks.report_diagnosis import alike
-from tasks.report_holdout import _precision
+from tasks.reporting.diagnosis import alike
+from tasks.reporting.holdout import _precision
 from tests.tasks import candidates
 from tests.tasks.pages import (
     BETTER,

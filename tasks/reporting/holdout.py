@@ -14,8 +14,8 @@ from metrics.threshold import HALF
 from models.judging.evaluation import Details, Label
 from pipeline import axes
 from pipeline.axes import Axis, share_axis
-from tasks import report_plots as plots
-from tasks.report_text import axis, bare, figure, heading, percent, tidy
+from tasks.reporting import plots
+from tasks.reporting.text import axis, bare, figure, heading, percent, tidy
 
 MOST_CELLS, MOST_ROWS, MOST_ABSENT, MOST_TARGETS = 20, 40, 20, 12
 """Classes of a confusion matrix, rows of recalls, names without examples and targets with drawings

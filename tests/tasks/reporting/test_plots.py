@@ -1,7 +1,7 @@
 import re
 
 from pipeline import axes
-from tasks import report_plots as plots
+from tasks.reporting import plots
 
 
 def test_whiskers_beyond_the_scale_are_cut_and_an_arrow_says_so():

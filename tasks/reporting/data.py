@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset.examples import GIVEN
 from metrics.readings import significant
-from tasks.report_text import count, listed, many, minus, tidy
+from tasks.reporting.text import count, listed, many, minus, tidy
 
 MOST_NAMES, MOST_ROWS, MOST_COLUMNS, MOST_FINDINGS = 20, 40, 60, 60
 """Names in a sentence, rows of a table, columns of the data and findings shown at the most."""

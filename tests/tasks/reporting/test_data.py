@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks import report_data
+from tasks.reporting import data
 
 CLASSES = {"ham": 60, "spam": 40}
 COUNTED = {
@@ -22,7 +22,7 @@ def summary(*parts: str) -> dict[str, Any]:
 
 def test_every_part_has_a_column_and_they_add_up() -> None:
     profile = {"task": "classification", "classes": CLASSES}
-    [table] = report_data.tables(profile, summary(*sorted(COUNTED)))
+    [table] = data.tables(profile, summary(*sorted(COUNTED)))
     assert table.heads == ("Class", "train", "validation", "holdout", "promotion", "together")
     assert table.rows == [
         ["ham", "30", "12", "12", "6", "60"],
@@ -33,7 +33,7 @@ def test_every_part_has_a_column_and_they_add_up() -> None:
 
 def test_of_a_part_that_was_not_asked_for_there_is_no_column() -> None:
     profile = {"task": "classification", "classes": {"ham": 54, "spam": 36}}
-    [table] = report_data.tables(profile, summary("train", "validation", "holdout"))
+    [table] = data.tables(profile, summary("train", "validation", "holdout"))
     assert table.heads == ("Class", "train", "validation", "holdout", "together")
     assert table.rows[-1] == ["all examples", "50", "20", "20", "90"]
 
@@ -49,6 +49,6 @@ def test_quantities_are_told_of_every_part(promoted: bool) -> None:
         },
     }
     told_summary = summary(*parts) | {"quantities": dict.fromkeys(parts, told)}
-    _, by_part, examples = report_data.tables(profile, told_summary)
+    _, by_part, examples = data.tables(profile, told_summary)
     assert [row[0] for row in by_part.rows] == [f"price, {part}" for part in parts]
     assert examples.heads == ("", *parts, "together")

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from metrics.readings import Reading
-from tasks import report_transfer as transfer
+from tasks.reporting import transfer
 from tests.tasks import candidates
 from tests.tasks.pages import BETTER, HOSTILE, TASKS, build, read, section, words
 

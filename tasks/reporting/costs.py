@@ -10,8 +10,8 @@ from models.judging.ledger import Row
 from pipeline import scatter
 from pipeline.axes import Axis, near
 from pipeline.scatter import Kind, Point
-from tasks.report_distilled import CONTROL, INT8, Cost
-from tasks.report_text import axis, capital, tidy
+from tasks.reporting.distilled import CONTROL, INT8, Cost
+from tasks.reporting.text import axis, capital, tidy
 
 SHORT = {CONTROL: "without teacher", INT8: "8 bits"}
 """Names for which a drawing has no room."""

@@ -9,10 +9,10 @@ from typing import Any
 from metrics.readings import Reading
 from pipeline import axes
 from pipeline.axes import Axis, near
-from tasks import report_plots as plots
-from tasks.report_advice import best_trial, is_number, names
-from tasks.report_parallel import Line, parallel
-from tasks.report_text import axis, capital, count, percent, tidy
+from tasks.reporting import plots
+from tasks.reporting.advice import best_trial, is_number, names
+from tasks.reporting.parallel import Line, parallel
+from tasks.reporting.text import axis, capital, count, percent, tidy
 
 Trial = Mapping[str, Any]
 TITLES = {"text": "reader of texts"}

@@ -13,8 +13,8 @@ from models.judging.diagnosis import Diagnosis, Limits, Patient
 from models.judging.power_law import Forecast
 from pipeline import axes
 from pipeline.axes import share_axis
-from tasks import report_plots as plots
-from tasks.report_text import count
+from tasks.reporting import plots
+from tasks.reporting.text import count
 
 TIMES = (2.0, 5.0)
 """How many times the data more of it is foretold for."""

@@ -5,9 +5,8 @@ import pytest
 
 from metrics.readings import Reading
 from pipeline import axes
-from tasks import report_plots as plots
-from tasks import report_search
-from tasks.report_parallel import ABSENT, BOTTOM, HEIGHT, TOP, Line, parallel
+from tasks.reporting import plots, search
+from tasks.reporting.parallel import ABSENT, BOTTOM, HEIGHT, TOP, Line, parallel
 
 ACCURACY = Reading(title="accuracy", sign=1, share=True, unit="")
 ERROR = Reading(title="error", sign=-1, share=False, unit="m")
@@ -43,12 +42,12 @@ def some(count=12):
 def test_what_the_score_follows_from_is_important():
     names = ["learning_rate", "optimizer", "momentum", "batch_norm"]
 
-    shares = report_search.importance(some(), names)
+    shares = search.importance(some(), names)
 
     assert list(shares) == names
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["learning_rate"] > 0.8
-    assert shares == report_search.importance(some(), names)
+    assert shares == search.importance(some(), names)
 
 
 @pytest.mark.parametrize(
@@ -60,20 +59,20 @@ def test_what_the_score_follows_from_is_important():
     ],
 )
 def test_where_nothing_can_be_said_of_importance_nothing_is(trials, names):
-    assert report_search.importance(trials, names) == {}
+    assert search.importance(trials, names) == {}
 
 
 def test_a_wild_score_does_not_decide_what_is_important():
     wild = [*some(11), trial(12, 1e30, learning_rate=1e-4, optimizer="x", momentum=1, batch_norm=1)]
 
-    shares = report_search.importance(wild, ["learning_rate", "optimizer"])
+    shares = search.importance(wild, ["learning_rate", "optimizer"])
 
     assert shares["learning_rate"] > shares["optimizer"]
 
 
 def test_numbers_have_axes_that_suit_them():
     def axis_of(name, values):
-        [setting] = report_search.varied([trial(n, 0.5, **{name: v}) for n, v in enumerate(values)])
+        [setting] = search.varied([trial(n, 0.5, **{name: v}) for n, v in enumerate(values)])
         return setting.axis
 
     assert axis_of("learning_rate", [1e-4, 1e-2]).logarithmic
@@ -84,7 +83,7 @@ def test_numbers_have_axes_that_suit_them():
 
 
 def test_a_setting_of_one_value_is_not_drawn():
-    assert report_search.varied([trial(n, 0.5, width=4) for n in range(3)]) == []
+    assert search.varied([trial(n, 0.5, width=4) for n in range(3)]) == []
 
 
 def test_lines_pass_below_an_axis_that_they_do_not_meet():
@@ -113,7 +112,7 @@ def test_the_best_so_far_never_gets_worse(reading, best):
         for n, score in enumerate(scores, 1)
     ]
 
-    found = report_search.drawn(trials, reading, "")["so_far"]
+    found = search.drawn(trials, reading, "")["so_far"]
 
     path = re.search(r'<path class="curve accent" d="M([^"]+)"', found)[1]
     heights = [float(point.split()[1]) for point in path.split("L")]
@@ -128,7 +127,7 @@ def test_what_came_to_nothing_is_told_with_its_reason():
 
     done = [trial(n, 0.1 * n, width=n) for n in (1, 2, 3)]
 
-    told = report_search.drawn([*done, *lost, stopped], ACCURACY, "")
+    told = search.drawn([*done, *lost, stopped], ACCURACY, "")
 
     assert told["lost"] == "8 failed, 1 stopped"
     assert told["reasons"][0] == (20, "failed", "reason 20")
@@ -136,8 +135,8 @@ def test_what_came_to_nothing_is_told_with_its_reason():
 
 
 def test_a_search_that_is_off_is_not_drawn():
-    assert report_search.drawn([], ACCURACY, "") is None
-    assert report_search.drawn([trial(1, None, "failed", width=1)], ACCURACY, "") is None
+    assert search.drawn([], ACCURACY, "") is None
+    assert search.drawn([trial(1, None, "failed", width=1)], ACCURACY, "") is None
 
 
 def test_the_range_test_is_drawn_with_what_it_suggests():
@@ -147,7 +146,7 @@ def test_the_range_test_is_drawn_with_what_it_suggests():
         for place, loss in enumerate(losses)
     ]
 
-    told = report_search.rates(steps)
+    told = search.rates(steps)
 
     assert told["suggestion"] == "0.0004"
     assert told["panel"].count("<circle") == 1
@@ -155,7 +154,7 @@ def test_the_range_test_is_drawn_with_what_it_suggests():
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", told["panel"])]
     assert min(heights) >= 0
     assert max(heights) <= plots.HEIGHT
-    nothing = report_search.rates([step | {"suggestion": None} for step in steps])
+    nothing = search.rates([step | {"suggestion": None} for step in steps])
     assert nothing["suggestion"] == "none"
     assert "<circle" not in nothing["panel"]
-    assert report_search.rates([]) is None
+    assert search.rates([]) is None

@@ -7,8 +7,8 @@ from metrics.readings import Reading
 from models.judging.ablation import KEPT
 from pipeline import axes
 from pipeline.axes import Axis, near
-from tasks import report_plots as plots
-from tasks.report_text import minus, percent
+from tasks.reporting import plots
+from tasks.reporting.text import minus, percent
 
 WAYS = {"added": "accent", "removed": "plain"}
 """How each way is drawn: added alone, and removed from all."""

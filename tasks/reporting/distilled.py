@@ -10,8 +10,8 @@ from models.candidate import Record
 from models.judging.ledger import Row
 from pipeline.axes import Axis, near
 from pipeline.scatter import amount
-from tasks import report_plots as plots
-from tasks.report_text import axis, count, figure, minus, tidy
+from tasks.reporting import plots
+from tasks.reporting.text import axis, count, figure, minus, tidy
 
 STUDENT = "distill"
 CONTROL, INT8 = "distill without its teacher", "distill in 8 bits"

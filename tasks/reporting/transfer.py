@@ -7,8 +7,8 @@ from typing import Any, Literal
 from metrics.readings import Reading
 from pipeline.axes import Axis, logarithmic_axis, near
 from pipeline.scatter import amount
-from tasks import report_plots as plots
-from tasks.report_text import axis, capital, count, figure, minus, percent, tidy
+from tasks.reporting import plots
+from tasks.reporting.text import axis, capital, count, figure, minus, percent, tidy
 
 Row = Mapping[str, Any]
 WAYS = {

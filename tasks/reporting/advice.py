@@ -13,8 +13,8 @@ from models.judging.evaluation import Details
 from models.judging.ledger import Row
 from models.settings import Text
 from pipeline.scatter import amount
-from tasks.report_distilled import STUDENT, Compared, quantised, taught
-from tasks.report_transfer import gains
+from tasks.reporting.distilled import STUDENT, Compared, quantised, taught
+from tasks.reporting.transfer import gains
 
 Figures = Mapping[str, Mapping[str, float]]
 NEARLY = 1.1

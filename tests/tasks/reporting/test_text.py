@@ -1,7 +1,7 @@
 import pytest
 
 from metrics.readings import Reading
-from tasks import report_text as text
+from tasks.reporting import text
 
 SHARE = Reading(title="recall of 'ill'", sign=1, share=True, unit="")
 PRICE = Reading(title="mean absolute error", sign=-1, share=False, unit="price")

@@ -1,0 +1,1 @@
+"""What the report is made of, a module for each section of the page."""
