@@ -4,6 +4,7 @@ A trial may take less time than telling the server of it, whose SQLite database 
 then; Prefect's client then sleeps for seconds. Nobody should train slower for being watched.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -12,6 +13,8 @@ from contextvars import copy_context
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+
+log = logging.getLogger("fettle")
 
 BUSY = 503
 """Status code of a server whose database is locked for a moment."""
@@ -26,18 +29,19 @@ Call = Callable[[SyncPrefectClient], object]
 
 
 class Aside:
-    """A line of calls. An error of one of them is raised by whoever asks for the next."""
+    """A line of calls. One that fails is left out, and the first such is said: what the server
+    shows of a run may cost it no result. Whether the server is there at all is noticed elsewhere.
+    """
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Call | threading.Event | None] = queue.SimpleQueue()
-        self._error: BaseException | None = None
+        self._failed = False
         # Prefect's settings are those of the context.
         context = copy_context()
         threading.Thread(target=context.run, args=(self._work,), name="aside", daemon=True).start()
 
     def later(self, call: Call) -> None:
         """Have a call made after those before it."""
-        self._raise()
         self._calls.put(call)
 
     def wait(self, seconds: float | None = None) -> None:
@@ -48,27 +52,27 @@ class Aside:
         while not done.wait(TICK):
             if seconds is not None and time.monotonic() - begun > seconds:
                 return
-        self._raise()
 
     def close(self) -> None:
         """End the thread once it has made the calls so far; nobody waits for that."""
         self._calls.put(None)
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     def _work(self) -> None:
         client: SyncPrefectClient | None = None
         while (call := self._calls.get()) is not None:
             if isinstance(call, threading.Event):
                 call.set()
-            elif self._error is None:
-                try:
-                    client = client or _patient_client()
-                    call(client)
-                except Exception as error:
-                    self._error = error
+                continue
+            try:
+                client = client or _patient_client()
+                call(client)
+            except Exception as error:
+                self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        if not self._failed:
+            log.warning("the Prefect server does not show all of this run (%s)", error)
+        self._failed = True
 
 
 def _patient_client() -> SyncPrefectClient:

@@ -10,7 +10,9 @@ refused as busy; the repository's own lock is free, as it is while DVC runs a co
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from pipeline.remote import Remote
 from pipeline.render import DVC_YAML
 
 log = logging.getLogger("fettle")
+
+PATIENCE = 600.0
+"""Seconds that a finished stage waits for the repository's lock, until its result is given up."""
 
 
 class Found(Enum):
@@ -50,7 +55,9 @@ class Memory:
         mend.rwlock(root)
         try:
             self.repo: Any = Repo(str(root))
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if _is_in_the_way(error):
+                raise _unusable(error) from None
             mend.hashes(root)
             self.repo = Repo(str(root))
         self.remote = None if remote is None else Remote(self.repo, remote)
@@ -85,6 +92,8 @@ class Memory:
         except LockError as error:
             raise busy(name, error) from None
         except sqlite3.DatabaseError as error:
+            if _is_in_the_way(error):
+                raise _unusable(error) from None
             mend.hashes(self._root)
             raise EnvironmentFault(
                 f"{name}: DVC's table of hashes was damaged ({error}); it is removed.\n"
@@ -159,6 +168,7 @@ class Memory:
         mend.leftovers(self._root, stage)
 
     def _run_unlocked(self, stage: Any, body: Callable[[], None]) -> None:
+        from dvc.lock import LockError
         from dvc.rwlock import rwlock
 
         with rwlock(
@@ -173,8 +183,30 @@ class Memory:
             self.repo.lock.unlock()
             try:
                 body()
-            finally:
+            except BaseException:
+                # Its caller unlocks it; what went wrong in the body says more than who holds it.
+                with suppress(LockError):
+                    self.repo.lock.lock()
+                raise
+            self._lock_again(stage.name)
+
+    def _lock_again(self, name: str) -> None:
+        """Lock the repository for a result that is there and must not be lost because somebody
+        else is at it, a push for instance, for longer than DVC waits.
+
+        Raises DVC's LockError after `PATIENCE`.
+        """
+        from dvc.lock import LockError
+
+        begun = time.monotonic()
+        while True:
+            try:
                 self.repo.lock.lock()
+                return
+            except LockError:
+                if time.monotonic() - begun > PATIENCE:
+                    raise
+                log.info("%s: waiting for another process that is working in this repository", name)
 
     def _note(self, stage: Any) -> None:
         """Write what dvc.lock says of a current stage anew, where it is not what it should be:
@@ -198,6 +230,18 @@ def _say_changed_data(stage: Any) -> None:
         path = dependency.def_path
         if path and path.startswith("data/") and dependency.hash_info and dependency.status():
             log.warning("%s: %s is not what it was in the last run", stage.name, path)
+
+
+def _is_in_the_way(error: sqlite3.DatabaseError) -> bool:
+    """Whether a database is locked, without room or out of reach, rather than damaged."""
+    return isinstance(error, sqlite3.OperationalError)
+
+
+def _unusable(error: Exception) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"DVC's table of hashes cannot be used ({error}).\n"
+        "Is the disk full, or another process at it? Then run again: finished stages are kept."
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

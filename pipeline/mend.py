@@ -30,6 +30,22 @@ def dvc_lock(root: Path) -> None:
     Nothing is lost: each stage is found in the run cache by its inputs, and written anew.
     Raises InputError where it holds an unresolved merge, which only its user can decide.
     """
+    from dvc.lock import LockError
+
+    if _is_whole(root):
+        return
+    try:
+        # DVC writes it in place: whoever is writing it now has not torn it.
+        with _repository_lock(root):
+            if not _is_whole(root):
+                _set_aside(root)
+    except LockError:
+        # Held for longer than DVC waits: its next reader says by whom.
+        return
+
+
+def _is_whole(root: Path) -> bool:
+    """Whether DVC can read dvc.lock and go by it; so it can where there is none."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -37,7 +53,7 @@ def dvc_lock(root: Path) -> None:
 
     path = root / LOCK
     if not path.exists():
-        return
+        return True
     content = path.read_bytes()
     text = content.decode("utf-8", errors="replace")
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
@@ -49,14 +65,27 @@ def dvc_lock(root: Path) -> None:
         require_small(path)
         # The parser in C: the lock is long, and only its shape matters here.
         lock = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(content.decode("utf-8")))
-        whole = _is_plausible(lock, root)
+        return _is_plausible(lock, root)
     except (YAMLError, Invalid, ValueError):
-        whole = False
-    if not whole:
-        aside = root / ".fettle" / "dvc.lock.damaged"
-        aside.parent.mkdir(exist_ok=True)
-        path.replace(aside)
-        log.warning("dvc.lock was empty, torn or damaged; set aside as %s", aside.relative_to(root))
+        return False
+
+
+def _repository_lock(root: Path) -> Any:
+    """DVC's own lock of the repository, as a context manager that raises its LockError."""
+    from dvc.config import Config
+    from dvc.lock import make_lock
+
+    folder = root / ".dvc" / "tmp"
+    folder.mkdir(exist_ok=True)
+    hardlink = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
+    return make_lock(str(folder / "lock"), tmp_dir=str(folder), hardlink_lock=hardlink)
+
+
+def _set_aside(root: Path) -> None:
+    aside = root / ".fettle" / "dvc.lock.damaged"
+    aside.parent.mkdir(exist_ok=True)
+    (root / LOCK).replace(aside)
+    log.warning("dvc.lock was empty, torn or damaged; set aside as %s", aside.relative_to(root))
 
 
 def _is_plausible(lock: dict[str, Any], root: Path) -> bool:

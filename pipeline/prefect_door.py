@@ -193,6 +193,7 @@ class PrefectDoor:
 
     def _recall_or_run(self, node: Node) -> State[Any]:
         timing: dict[str, Any] = {}
+        shown: list[TaskRuns] = []
 
         def body() -> None:
             log.info("%s: %s", node.name, node.stage.description)
@@ -202,6 +203,7 @@ class PrefectDoor:
             freight = Freight.of(node, self._code, self._root)
             tags = [node.name, *self._tags]
             pieces = TaskRuns(self._pool, node.stage, freight, fits, tags, self._aside)
+            shown.append(pieces)
             remembering = Remembering(pieces, self._code, self._root, pieces.show_recalled)
             limit = time_limit(node.name, self._params.run.timeouts.get(node.name))
 
@@ -209,9 +211,11 @@ class PrefectDoor:
                 timing.update(run_body(node, self._params, remembering, self._code, self._root))
 
             watched(work, [*self._looks(), *limit])
-            pieces.finish()
 
         found = self._memory.recall_or_run(node.name, body)
+        for pieces in shown:
+            # Not before the result is kept: it may not be lost over what the server shows.
+            pieces.finish()
         self.found[node.name] = found
         telling.ended(node, self._params, found.value, self._root, timing)
         if found is Found.RAN:

@@ -5,7 +5,6 @@ it. So workers need neither Prefect, whose import takes two seconds, nor a way t
 may listen on the run's machine alone.
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from pipeline.aside import Aside
 from pipeline.declaration import Stage
-from pipeline.errors import EnvironmentFault, FettleError
+from pipeline.errors import FettleError
 from pipeline.executor import Item, Landed, Result, unheard
 from pipeline.runners.freight import Freight
 from pipeline.runners.pool import Hearing, Line, Pool, Work, record_of, show_progress
@@ -32,6 +31,8 @@ log = logging.getLogger("fettle")
 
 OFTEN = 1.0
 """Seconds between two times that the server is told how far a stage is."""
+PATIENCE = 20.0
+"""Seconds that a finished stage waits until the server knows of all its pieces."""
 FAREWELL = 5.0
 """Seconds that a stage which was ended may take to say what became of its pieces."""
 
@@ -92,11 +93,11 @@ class TaskRuns:
         self._show()
 
     def finish(self) -> None:
-        """Show the stage as done, where fewer pieces were needed than declared; the server then
-        knows of all of them."""
+        """Show the stage as done, where fewer pieces were needed than declared. The server then
+        knows of all of them, unless it takes too long."""
         if self._artifact:
             self._update(100.0)
-        self._aside.wait()
+        self._aside.wait(PATIENCE)
 
     def _say(self, name: str, seconds: float) -> None:
         self._done += 1
@@ -183,15 +184,12 @@ class _Runs(Hearing):
         """Say what became of pieces under way, as far as the server can be told."""
         if isinstance(error, Ended):
             error = error.why
-        if isinstance(error, EnvironmentFault):
-            # It may be the server that is away.
-            return
         ended = isinstance(error, RunCancelled | KeyboardInterrupt)
         message = "Ended with the stage"
-        with contextlib.suppress(Exception):
-            for run in self._open.values():
-                self._set(run, Cancelled(message=message) if ended else Crashed(message=message))
-            self._aside.wait(FAREWELL)
+        for run in self._open.values():
+            self._set(run, Cancelled(message=message) if ended else Crashed(message=message))
+        # No longer: it may be the server that is away.
+        self._aside.wait(FAREWELL)
 
     def _make(self, place: int, state: State[Any]) -> UUID:
         run = uuid4()

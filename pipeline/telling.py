@@ -43,6 +43,10 @@ def ended(node: Node, params: Params, found: str, root: Path, timing: dict[str, 
 
 def failed(node: Node, error: BaseException) -> None:
     """A stage has come to nothing. Only what is meant for people is told of the error."""
+    if not journal.is_open():
+        return
+    # It may have failed before it began, when the one before was still under way.
+    journal.enter(node.name)
     reason = str(error) if isinstance(error, FettleError) else type(error).__name__
     journal.tell("stage ended", found="failed", reason=reason.split("\n")[0])
 

@@ -1,14 +1,17 @@
 """What DVC remembers, damaged: it is removed or made again, and never handed out."""
 
 import contextlib
+import logging
 import os
 import random
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,26 @@ def flip(path: Path, chance: random.Random) -> None:
     path.chmod(mode)
 
 
+@contextmanager
+def repository_locked(root: Path) -> Iterator[Callable[[], None]]:
+    """DVC's lock of the repository held, as by another process; what is yielded sets it free."""
+    from dvc.lock import Lock
+
+    held = Lock(str(root / ".dvc/tmp/lock"))
+    held.lock()
+    guard = threading.Lock()
+
+    def free() -> None:
+        with guard:
+            if held.is_locked:
+                held.unlock()
+
+    try:
+        yield free
+    finally:
+        free()
+
+
 def forget_the_lock(small: Small) -> None:
     (small.root / "dvc.lock").unlink()
 
@@ -144,6 +167,93 @@ def test_a_bit_of_the_lock_changes_nothing(small: Small) -> None:
         damaged = (small.root / "dvc.lock").read_bytes()
         small.run()
         assert small.state() == before, damaged
+
+
+def test_a_lock_that_is_being_written_is_no_torn_one(small: Small) -> None:
+    """DVC writes it in place, in the repository's lock."""
+    before, path = small.state(), small.root / "dvc.lock"
+    half = before["dvc.lock"][: len(before["dvc.lock"]) // 2]
+    with repository_locked(small.root) as free:
+        path.write_bytes(half)
+
+        def write_the_rest() -> None:
+            path.write_bytes(before["dvc.lock"])
+            free()
+
+        writing = threading.Timer(1.0, write_the_rest)
+        writing.start()
+        Memory(small.root).repo.close()
+        writing.join()
+    assert small.state() == before
+    assert not (small.root / ".fettle/dvc.lock.damaged").exists()
+
+
+def test_a_torn_lock_that_another_process_is_at_stays(small: Small) -> None:
+    path = small.root / "dvc.lock"
+    path.write_bytes(b"")
+    with repository_locked(small.root):
+        mend.dvc_lock(small.root)
+        assert path.exists()
+    mend.dvc_lock(small.root)
+    assert not path.exists()
+
+
+def test_a_finished_stage_waits_for_whoever_holds_the_repository(
+    small: Small, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For longer than DVC does; what was trained for an hour would be lost."""
+    before = small.state()
+    (small.root / "given.txt").write_text("other\n")
+    bodies = []
+    with ExitStack() as stack:
+
+        def body() -> None:
+            write_first(small.root)
+            bodies.append("first")
+            free = stack.enter_context(repository_locked(small.root))
+            threading.Timer(5.0, free).start()
+
+        memory = Memory(small.root)
+        stack.callback(memory.repo.close)
+        with caplog.at_level(logging.INFO, "fettle"):
+            assert memory.recall_or_run("first", body) is Found.RAN
+        assert "waiting for another process" in caplog.text
+        assert memory.recall_or_run("first", body) is Found.CURRENT
+    assert bodies == ["first"]
+    assert {**small.state(), "dvc.lock": b""} == {**before, "dvc.lock": b""}
+
+
+def test_what_went_wrong_in_a_stage_is_said_whoever_holds_the_repository(small: Small) -> None:
+    (small.root / "given.txt").write_text("other\n")
+    with ExitStack() as stack:
+
+        def body() -> None:
+            stack.enter_context(repository_locked(small.root))
+            raise ValueError("no such column")
+
+        memory = Memory(small.root)
+        stack.callback(memory.repo.close)
+        with pytest.raises(ValueError, match="no such column"):
+            memory.recall_or_run("first", body)
+
+
+def test_a_table_of_hashes_that_is_locked_is_not_removed(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.repo import Repo
+
+    memory = Memory(small.root)
+    with Repo(str(small.root)) as repo:
+        table = Path(repo.site_cache_dir) / "hashes/local/cache.db"
+
+    def locked(name: str) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(memory, "_load", locked)
+    with pytest.raises(EnvironmentFault, match="database is locked"):
+        memory.recall_or_run("first", small.first)
+    memory.repo.close()
+    assert table.exists()
 
 
 @pytest.mark.parametrize("table", ["hashes/local", "links"])

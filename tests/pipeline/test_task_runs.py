@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from pipeline import task_runs
+from pipeline.errors import EnvironmentFault
 from pipeline.runners.freight import Freight
 from pipeline.runners.local import Local
 from pipeline.task_runs import TaskRuns
+from pipeline.watch import RunCancelled
 
 
 class Told:
@@ -79,3 +81,26 @@ def test_a_piece_that_was_recalled_is_shown_as_such(told: Told) -> None:
     running.show_recalled("trial 1")
     [made] = told.made
     assert (made["name"], made["state"].name) == ("trial 1", "Recalled")
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (EnvironmentFault("The disk is full."), "Crashed"),
+        (RunCancelled("The run was cancelled."), "Cancelled"),
+    ],
+)
+def test_pieces_do_not_outlive_their_stage(
+    told: Told, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str
+) -> None:
+    running = runs(told, 1)
+
+    def run(work: Any, hearing: Any, landed: Any) -> None:
+        hearing.began(0)
+        raise error
+
+    monkeypatch.setattr(running._pool, "run", run)
+    with pytest.raises(type(error)):
+        running.map(double, [1], ["trial 1"])
+    [made] = told.made
+    assert told.states == [(made["id"], state)]
