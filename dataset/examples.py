@@ -58,6 +58,8 @@ class Schema(BaseModel):
 
 Weights = npt.NDArray[np.float32] | None
 """`(n,)`, how much each example counts; None: all alike."""
+Units = npt.NDArray[np.uint64] | None
+"""`(n,)`, equal for examples of one group, such as a patient; None: they come in none."""
 Scaling = Literal["standard", "quantile"]
 """How networks see a table's numbers: standardised, or as the normal scores of their ranks."""
 Known = Literal["train", "validation"]
@@ -219,6 +221,28 @@ def read_targets(schema: Schema, path: Path) -> tuple[npt.NDArray[Any], Weights]
 
 
 _TOLD = ("target", "weight")
+UNIT = "unit"
+"""Name of the column set aside that says which examples belong together."""
+
+
+def as_texts(units: npt.NDArray[np.uint64]) -> Texts:
+    """What `Writer.append` sets aside, from `(n,)` hashes that are equal for what belongs
+    together."""
+    return {UNIT: np.array([f"{unit:016x}" for unit in units.tolist()])}
+
+
+def read_units(path: Path) -> Units:
+    """`(n,)` hashes that are equal for what belongs together; None where none were set aside."""
+    import pyarrow.parquet as pq
+
+    name = f"aside.{UNIT}"
+    if name not in pq.read_schema(path).names:
+        return None
+    return _units(_column(pq.read_table(path, columns=[name]), name))
+
+
+def _units(texts: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    return np.array([int(str(unit), 16) for unit in texts.tolist()], dtype=np.uint64)
 
 
 def _pictures(pictures: npt.NDArray[Any]) -> Any:
@@ -411,6 +435,10 @@ class Development(Folder):
         targets, weights = read_targets(self.schema(), self._file(part))
         return self.target().truth(targets), weights
 
+    def units(self, part: Known) -> Units:
+        """`(n,)` equal for examples of one group; None where they come in none."""
+        return read_units(self._file(part))
+
     def _file(self, part: Known) -> Path:
         return self.path / f"{part}.parquet"
 
@@ -457,6 +485,10 @@ class Holdout(Folder):
         """The examples, a block at a time."""
         return (examples for examples, _ in read_blocks(_read_schema(self.path), self._file))
 
+    def units(self) -> Units:
+        """`(n,)` equal for examples of one group; None where they come in none."""
+        return read_units(self._file)
+
     @property
     def _file(self) -> Path:
         return self.path / "examples.parquet"
@@ -470,11 +502,7 @@ class PromotionWriter:
 
     def append(self, examples: Examples, units: npt.NDArray[np.uint64]) -> None:
         """Write examples behind the others; `units` `(n,)` are equal for what belongs together."""
-        self._writer.append(examples, {UNIT: np.array([f"{unit:016x}" for unit in units.tolist()])})
-
-
-UNIT = "unit"
-"""Name of the column set aside that says which examples belong together."""
+        self._writer.append(examples, as_texts(units))
 
 
 class Promotion(Folder):
@@ -504,8 +532,7 @@ class Promotion(Folder):
         if not self._file.is_file():
             return
         for examples, aside in read_blocks(self.schema(), self._file):
-            told = aside[UNIT].tolist()
-            yield examples, np.array([int(str(unit), 16) for unit in told], dtype=np.uint64)
+            yield examples, _units(aside[UNIT])
 
     @property
     def _file(self) -> Path:

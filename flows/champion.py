@@ -311,7 +311,7 @@ class _Court:
                 said.targets,
                 said.importance,
                 self.settings.objective,
-                self.settings.bootstrap,
+                self.settings.bootstrap.among(said.units),
             )
         except InputError as error:
             raise Refused(" ".join(str(error).split()), len(said.targets), left_out) from None

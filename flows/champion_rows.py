@@ -33,6 +33,8 @@ class Answers:
 
     targets: npt.NDArray[Any]
     importance: npt.NDArray[np.float32] | None
+    units: Keys
+    """`(n,)` equal for what belongs together."""
     champion: Predictions
     """`(n, k)`, in the order of its own target."""
     challenger: Predictions
@@ -83,28 +85,33 @@ def answers(
 ) -> Answers:
     """What champion and challenger say of the rows that are `free`, `(n,)`."""
     given = promotion.schema()
-    targets, weights = [], []
-    for block in _free(promotion, free):
+    targets, weights, units = [], [], []
+    for block, belonging in _free(promotion, free):
         targets.append(block.targets)
+        units.append(belonging)
         if block.weights is not None:
             weights.append(block.weights)
     said = []
     for chosen in models:
         schema = chosen.schema()
-        shown = (shown_to(schema, block, given) for block in _free(promotion, free))
+        shown = (shown_to(schema, block, given) for block, _ in _free(promotion, free))
         said.append(_ask(chosen.model, shown))
     return Answers(
-        np.concatenate(targets), np.concatenate(weights) if weights else None, said[0], said[1]
+        np.concatenate(targets),
+        np.concatenate(weights) if weights else None,
+        np.concatenate(units),
+        said[0],
+        said[1],
     )
 
 
-def _free(promotion: Promotion, free: npt.NDArray[np.bool_]) -> Iterator[Examples]:
+def _free(promotion: Promotion, free: npt.NDArray[np.bool_]) -> Iterator[tuple[Examples, Keys]]:
     begin = 0
-    for block, _ in promotion.blocks():
+    for block, units in promotion.blocks():
         places = np.flatnonzero(free[begin : begin + len(block)])
         begin += len(block)
         if len(places):
-            yield block.take(places)
+            yield block.take(places), units[places]
 
 
 def _ask(model: Path, blocks: Iterator[Examples]) -> Predictions:

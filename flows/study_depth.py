@@ -79,7 +79,9 @@ def _grown(study: Study, depth: int, executor: Executor) -> Grown:
     score = (
         Sample(np.asarray(np.nan), np.full(BOOTSTRAP.replicates, np.nan))
         if diverged
-        else BOOTSTRAP.sample({"": study.measure.figure}, predictions, truth, importance)[""]
+        else BOOTSTRAP.among(study.development.units("validation")).sample(
+            {"": study.measure.figure}, predictions, truth, importance
+        )[""]
     )
     return Grown(depth, score, runs[0].multiply_adds, runs[0].parameters, diverged)
 

@@ -1,14 +1,21 @@
 """Intervals around figures: the bootstrap over examples, and over seeds where there are several.
 
-A candidate trained with several seeds stands for its recipe: its figure is the mean over the
-seeds, and a resampling draws seeds as well as examples. All candidates are drawn with the same
-examples, and candidates with equally many seeds with the same seeds, so subtracting one
-candidate's draws from another's is the paired bootstrap (Efron and Tibshirani, "An Introduction
-to the Bootstrap", 1993, chapters 13 and 15).
+All candidates are drawn with the same examples, so subtracting one candidate's draws from another's
+is the paired bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13
+and 15). Where examples come in groups, groups are drawn: one patient's rows tell little more than
+one row does (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
+
+A candidate trained with several seeds stands for its recipe: its figure is the mean over the seeds,
+and a resampling moves that as well. Three seeds are too few to be drawn from themselves: intervals
+come out a third too narrow and worse. So the mean is moved by a draw from the t distribution of its
+error, with one degree of freedom less than there are seeds (Student, "The probable error of a
+mean", Biometrika 1908). Candidates with equally many seeds are moved alike, so theirs are pairs
+too.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +36,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def within(self, least: float, most: float) -> "Interval":
+        """The same without what the figure cannot be."""
+        return Interval(self.value, max(self.low, least), min(self.high, most))
 
     def rounded(self, digits: int = 6) -> dict[str, float]:
         """{"value", "low", "high"}, each rounded."""
@@ -54,6 +65,14 @@ class Bootstrap:
     replicates: int
     level: float
     seed: int
+    units: npt.NDArray[np.int64] | None = field(default=None, compare=False)
+    """`(n,)` from 0 on, equal for examples of one group; None: each is one of its own."""
+
+    def among(self, units: npt.NDArray[Any] | None) -> "Bootstrap":
+        """The same for examples of which those with equal `units`, `(n,)`, belong together."""
+        if units is None or len(np.unique(units)) == len(units):
+            return replace(self, units=None)
+        return replace(self, units=np.unique(units, return_inverse=True)[1].reshape(-1))
 
     def sample(
         self,
@@ -67,6 +86,7 @@ class Bootstrap:
         predictions: `(seeds, n, k)`; truth: `(n, ...)`, as the figures take both. importance:
         `(n,)`, how much each example counts wherever it is drawn; None: all alike. Draws depend on
         n, the number of seeds and this object alone. Raises ValueError where the shapes disagree.
+        Draws of a mean over seeds may lie beyond what the figure can be; see `share` and `within`.
         """
         if predictions.ndim != 3 or predictions.shape[1] != len(truth) or not len(truth):
             raise ValueError(
@@ -74,6 +94,8 @@ class Bootstrap:
                 f"got {predictions.shape} for {len(truth)}"
             )
         n = len(truth)
+        if self.units is not None and len(self.units) != n:
+            raise ValueError(f"units are of {len(self.units)} examples, the truth is of {n}")
         every = _important(even(n), importance)
         whole = {
             name: np.mean(_per_seed(figure, predictions, truth, every), axis=0)[0]
@@ -108,7 +130,9 @@ class Bootstrap:
         Where all or none are right, every resampling says the same, and the percentile interval
         would claim certainty; then the open end is the exact one (Clopper and Pearson, 1934).
         """
-        interval = self.interval(value, draws)
+        interval = self.interval(value, draws).within(0.0, 1.0)
+        if self.units is not None:
+            trials = min(trials, float(self.units.max() + 1))
         doubt = ((1 - self.level) / 2) ** (1 / trials)
         if value == 1.0:
             return Interval(1.0, min(interval.low, doubt), 1.0)
@@ -127,21 +151,32 @@ class Bootstrap:
         """How often each resampling holds each of n examples, in blocks of resamplings."""
         generator = np.random.default_rng([self.seed, _EXAMPLES])
         step = max(1, BLOCK // n)
+        units = n if self.units is None else int(self.units.max()) + 1
         for start in range(0, self.replicates, step):
             size = min(step, self.replicates - start)
-            drawn = generator.integers(0, n, size=(size, n))
-            drawn += n * np.arange(size)[:, np.newaxis]
-            counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-            yield slice(start, start + size), counts
+            drawn = generator.integers(0, units, size=(size, units))
+            drawn += units * np.arange(size)[:, np.newaxis]
+            counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+            yield (
+                slice(start, start + size),
+                counts if self.units is None else counts[:, self.units],
+            )
 
     def _seed_shares(self, number: int) -> Values:
-        """`(number, r)`: the share of each seed in each resampling."""
+        """`(number, r)`: the share of each seed in each resampling, together 1.
+
+        A share may be negative. Of figures with the standard deviation s over the seeds, their
+        mean weighed by these shares is the plain one plus t s / sqrt(number).
+        """
         if number == 1:
             return np.ones((1, self.replicates))
+        freedom = number - 1
         generator = np.random.default_rng([self.seed, _SEEDS, number])
-        drawn = generator.integers(0, number, size=(self.replicates, number))
-        counts = [(drawn == seed).sum(axis=1) for seed in range(number)]
-        return np.stack(counts).astype(np.float64) / number
+        moves = generator.standard_normal((self.replicates, number))
+        moves -= moves.mean(axis=1, keepdims=True)
+        heavier = np.sqrt(freedom / generator.chisquare(freedom, size=(self.replicates, 1)))
+        shares: Values = 1 / number + moves * heavier / np.sqrt(number * freedom)
+        return shares.T
 
 
 def effective(n: int, importance: npt.NDArray[np.floating] | None) -> float:

@@ -23,6 +23,14 @@ class Reading(BaseModel):
     unit: str
     """What one of it is: "nats", a target's name, or "" where it has none."""
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What the figure can be at the least and at the most: shares 0 and 1, losses and errors
+        not less than 0, and R² not more than 1."""
+        if self.share:
+            return 0.0, 1.0
+        return (0.0, math.inf) if self.sign == -1 else (-math.inf, 1.0)
+
     def text(self, value: float) -> str:
         """The value: "93.2 %", or four significant digits and the unit."""
         if self.share:

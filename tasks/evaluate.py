@@ -125,11 +125,12 @@ def evaluate(
     target = development.target()
     measure = objective.metric_for(target)
     bootstrap = Bootstrap(params.replicates, params.level, params.seed)
+    known = bootstrap.among(development.units("validation"))
     with _seen("validation", target):
         validation = _Part(*development.truth("validation"))
     loss = loss_for(target)
     variants = _Variants(distill, control, int8)
-    rows = _judge(yardsticks, candidates, variants, validation, measure, loss, bootstrap, params)
+    rows = _judge(yardsticks, candidates, variants, validation, measure, loss, known, params)
     choice = _choice(rows)
     asked = {"chosen": candidates[choice.candidate], "baseline": baseline}
     decided = {
@@ -145,12 +146,13 @@ def evaluate(
     # The choice is made and written: only now is the test set read.
     with _seen("holdout", target):
         tests = _tests(holdout, target)
+    sealed = bootstrap.among(holdout.units())
     shown = all_figures(target, objective, params.bins)
-    tested = _test(holdout, asked, decisions, tests, shown, bootstrap, params.seed)
+    tested = _test(holdout, asked, decisions, tests, shown, sealed, params.seed)
     # Raises where the holdout cannot tell.
     measure.score(tested["chosen"].predictions, tests.truth, tests.importance)
-    figures = {name: _headline(one, tests, shown, bootstrap) for name, one in tested.items()}
-    recalls = {name: _recalls(one, tests, target, bootstrap) for name, one in tested.items()}
+    figures = {name: _headline(one, tests, shown, sealed) for name, one in tested.items()}
+    recalls = {name: _recalls(one, tests, target, sealed) for name, one in tested.items()}
     by_name = {} if target.task == "regression" else {"recall": recalls}
     out.metrics.write({"n": len(tests), "objective": measure.name, **figures, **by_name})
     _write_answers(out.confusion, tested["chosen"], tests, target)

@@ -361,7 +361,8 @@ class _Work:
     ) -> tuple[list[Worth], list[Run]]:
         """The rows of worth.csv, and the runs that were made for them beside the stage's own."""
         truth, importance = self.development.truth("validation")
-        judge = Judge(measure, truth, importance, self._bootstrap)
+        bootstrap = self._bootstrap.among(self.development.units("validation"))
+        judge = Judge(measure, truth, importance, bootstrap)
         rows: list[Worth] = []
         apart: list[Run] = []
         for share in sorted(self.params.shares):

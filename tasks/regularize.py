@@ -199,6 +199,7 @@ def _compare(
 ) -> list[Outcome]:
     truth, importance = development.truth("validation")
     bootstrap = Bootstrap(params.replicates, params.level, params.seed)
+    bootstrap = bootstrap.among(development.units("validation"))
     measure = objective.metric_for(development.target())
     return Ablation(design, runs, measure, truth, importance, bootstrap).outcomes()
 

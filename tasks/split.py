@@ -14,7 +14,16 @@ from pydantic import Field, model_validator
 from dataset import balance, folding, folds, partition
 from dataset.checks import findings
 from dataset.checks import parts as findings_parts
-from dataset.examples import GIVEN, Development, Holdout, Promotion, Scaling, Schema, Table
+from dataset.examples import (
+    GIVEN,
+    Development,
+    Holdout,
+    Promotion,
+    Scaling,
+    Schema,
+    Table,
+    as_texts,
+)
 from dataset.partition import HOLDOUT, LEFT_OUT, PROMOTION, TRAIN, VALIDATION
 from dataset.target import Transform
 from pipeline.artifacts import Bundle, Json
@@ -160,6 +169,12 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     if len(apart):
         told_parts["promotion"] = known.examples.targets[apart]
         notes.append(f"{len(apart):,} rows are kept for the comparison of champion and challenger")
+    if known.groups is not None:
+        validation, holdout = (len(np.unique(known.groups[at])) for at in places[1:])
+        notes.append(
+            f"intervals are over groups, not rows: {validation:,} in validation, {holdout:,} in "
+            "the holdout"
+        )
     summary = _summary(told_parts, schema)
     inside = np.concatenate(places[:2])
     foldings = _folds(known, schema, inside, params)
@@ -171,7 +186,7 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
         notes.append(balance.told_of_repeats(times[places[0]]))
     # By hash a group, copies and near copies are in one part; else only a row is itself.
     units = known.units if params.method in ("stratified", "random") else known.keys
-    _write(out, table, codes, times, units, params)
+    _write(out, table, codes, times, units, known.groups, params)
     folding.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
     out.findings.write([asdict(finding) for finding in found])
     out.summary.write(summary | {"notes": notes})
@@ -293,10 +308,12 @@ def _write(
     codes: partition.Codes,
     times: npt.NDArray[np.int64],
     units: partition.Keys,
+    groups: partition.Keys | None,
     params: SplitParams,
 ) -> None:
     """Write the parts, a block at a time; `times`: `(n,)` how often a training row is repeated;
-    `units`: `(n,)` equal for rows that are known as soon as one of them is."""
+    `units`: `(n,)` equal for rows that are known as soon as one of them is; `groups`: `(n,)` equal
+    for rows that tell little more than one of them does."""
     schema, begin = table.schema(), 0
     out.promotion.write_schema(schema)
     with ExitStack() as files:
@@ -314,7 +331,8 @@ def _write(
                 if part == TRAIN:
                     places = np.repeat(places, times[own][places])
                 if len(places):
-                    writer.append(examples.take(places))
+                    aside = None if groups is None else as_texts(groups[own][places])
+                    writer.append(examples.take(places), aside)
             places = np.flatnonzero(codes[own] == PROMOTION)
             if promotion is not None and len(places):
                 promotion.append(examples.take(places), units[own][places])

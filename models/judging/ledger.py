@@ -305,7 +305,8 @@ class Judge:
         if sample is None:
             return None
         if self.trials is None:
-            return self.bootstrap.interval(float(sample.value), sample.draws)
+            found = self.bootstrap.interval(float(sample.value), sample.draws)
+            return found.within(*self.objective.bounds)
         return self.bootstrap.share(float(sample.value), sample.draws, self.trials)
 
     def _difference(self, entrant: Entrant, reference: Entrant) -> Interval:

@@ -174,7 +174,9 @@ class Probes:
         chosen = places(len(truth))
         self._truth = truth[chosen]
         self._importance = None if importance is None else importance[chosen]
-        self._measure, self._bootstrap = measure, bootstrap
+        units = development.units("train")
+        self._measure = measure
+        self._bootstrap = bootstrap.among(None if units is None else units[chosen])
 
     def best(self, probed: Sequence[Probed]) -> int:
         """The place of the best, the first among equals."""

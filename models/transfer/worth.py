@@ -100,7 +100,8 @@ class Judge:
     def _interval(self, sample: Sample) -> Interval:
         trials = self.measure.trials(self.truth, self.importance)
         if trials is None:
-            return self.bootstrap.interval(float(sample.value), sample.draws)
+            found = self.bootstrap.interval(float(sample.value), sample.draws)
+            return found.within(*self.measure.reading.bounds)
         return self.bootstrap.share(float(sample.value), sample.draws, trials)
 
     def _ends(

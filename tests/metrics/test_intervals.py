@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,14 +62,70 @@ def test_a_paired_difference_is_narrower_than_an_unpaired_one():
     assert paired.high - paired.low < 0.6 * (unpaired.high - unpaired.low)
 
 
-def test_seeds_are_resampled_too():
-    n = 2000
-    right = np.stack([np.arange(n) < n * share for share in (0.7, 0.8, 0.9)])
-    bootstrap = Bootstrap(replicates=3000, level=0.95, seed=6)
-    sample = accuracy_of(bootstrap, right)
-    assert sample.value == pytest.approx(0.8)
-    # The seeds' spread (variance 0.02 / 3, over 3 drawn seeds) drowns that of the examples.
-    assert sample.draws.std() == pytest.approx(np.sqrt(0.02 / 3 / 3), rel=0.1)
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_over_seeds_alone_the_interval_is_student_s(seeds):
+    n = 10
+    scores = np.random.default_rng(seeds).integers(0, n + 1, seeds)
+    right = np.arange(n) < scores[:, np.newaxis]
+    bootstrap = Bootstrap(replicates=40_000, level=0.95, seed=6)
+    # The examples are all alike to a figure that is of each seed's share.
+    figures = {"it": lambda said, truth, weights: np.full(len(weights), said[:, 0].mean())}
+    sample = bootstrap.sample(figures, *probabilities_with(right), None)["it"]
+    interval = bootstrap.interval(float(sample.value), sample.draws)
+    shares = probabilities_with(right)[0][:, :, 0].mean(axis=1)
+    exact = scipy.stats.t.interval(
+        0.95, seeds - 1, shares.mean(), shares.std(ddof=1) / np.sqrt(seeds)
+    )
+    width = exact[1] - exact[0]
+    assert (interval.low, interval.high) == pytest.approx(exact, abs=0.05 * width)
+
+
+def test_three_seeds_that_differ_by_chance_prove_a_gain_no_more_often_than_promised():
+    """Of two recipes that are equally good, where seeds matter more than examples do."""
+    random = np.random.default_rng(16)
+    bootstrap = Bootstrap(replicates=400, level=0.9, seed=17)
+    proven, n = 0, 2000
+    for _ in range(200):
+        shares = np.clip(random.normal(0.8, 0.03, (2, 3, 1)), 0, 1)
+        one, other = (accuracy_of(bootstrap, random.random((3, n)) < held) for held in shares)
+        apart = bootstrap.difference(one, other)
+        proven += not apart.low <= 0 <= apart.high
+    # 20 are expected, with a standard error of 4; seeds drawn from themselves gave 55.
+    assert 6 <= proven <= 32
+
+
+def test_a_group_counts_as_one():
+    """Rows of one patient that are all right or all wrong tell what one row does."""
+    random = np.random.default_rng(18)
+    of_group = random.random(60) < 0.7
+    units = np.repeat(random.permutation(60).astype(np.uint64) * 977, 40)
+    right = np.repeat(of_group, 40)
+    bootstrap = Bootstrap(replicates=4000, level=0.95, seed=19)
+    alone = accuracy_of(bootstrap, right)
+    grouped = bootstrap.among(units)
+    together = accuracy_of(grouped, right)
+    share = of_group.mean()
+    error = np.sqrt(share * (1 - share) / 60)
+    assert together.value == pytest.approx(alone.value)
+    assert together.draws.std() == pytest.approx(error, rel=0.05)
+    assert alone.draws.std() == pytest.approx(error / np.sqrt(40), rel=0.05)
+    shuffled = random.permutation(len(units))
+    apart = accuracy_of(bootstrap.among(units[shuffled]), right[shuffled])
+    assert apart.draws.std() == pytest.approx(error, rel=0.05)
+    # All right: sixty groups are as sure as sixty examples.
+    sure = accuracy_of(grouped, np.ones(len(units), dtype=bool))
+    plain = bootstrap.share(1.0, sure.draws, 60)
+    assert grouped.share(1.0, sure.draws, len(units)) == plain
+
+
+def test_examples_that_are_groups_of_their_own_are_drawn_as_without():
+    bootstrap = Bootstrap(replicates=50, level=0.95, seed=20)
+    right = np.arange(30) < 20
+    plain = accuracy_of(bootstrap, right)
+    for units in (None, np.arange(30)[::-1]):
+        assert accuracy_of(bootstrap.among(units), right).draws == pytest.approx(plain.draws)
+    with pytest.raises(ValueError, match="units are of 2 examples, the truth is of 30"):
+        accuracy_of(bootstrap.among(np.array([1, 1])), right)
 
 
 def test_equally_many_seeds_are_drawn_in_pairs_and_others_apart():
@@ -99,7 +156,7 @@ def test_an_interval_holds_its_value_within_the_figure_s_bounds(n, seeds, share,
     bootstrap = Bootstrap(replicates=50, level=0.9, seed=seed)
     sample = accuracy_of(bootstrap, right)
     for interval in (
-        bootstrap.interval(float(sample.value), sample.draws),
+        bootstrap.interval(float(sample.value), sample.draws).within(0, 1),
         bootstrap.share(float(sample.value), sample.draws, n),
     ):
         assert 0 <= interval.low <= interval.value <= interval.high <= 1 + 1e-12

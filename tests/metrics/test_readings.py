@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from metrics.readings import Reading, significant
@@ -52,3 +54,9 @@ def test_files_hold_as_many_digits_as_the_scale_asks_for():
     assert PRICE.rounded(1.23456789e-9, 1.2e-9) == 1.234568e-9
     # The dust of a difference of nought is not kept.
     assert PRICE.rounded(1e-17, 0.5) == 0.0
+
+
+def test_what_a_figure_can_be():
+    assert SHARE.bounds == (0.0, 1.0)
+    assert NATS.bounds == PRICE.bounds == (0.0, math.inf)
+    assert Reading(title="R²", sign=1, share=False, unit="").bounds == (-math.inf, 1.0)

@@ -389,6 +389,41 @@ def test_folds_are_places_in_train_and_validation_together(tmp_path: Path, balan
     assert not run(tmp_path, given, params()).development.folds()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"method": "column", "part": "which", "allow": ("groups_cross:holdout",)}],
+)
+def test_which_examples_are_of_one_group_is_kept_for_intervals(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    who = texts(*[f"g{place % 30}" for place in range(120)])
+    which = texts(*["train"] * 60, *["val"] * 30, *["test"] * 30)
+    given = examples(["a", "b"] * 60)
+    out = run(
+        tmp_path / "with", given, params(group="who", **settings), {"who": who, "which": which}
+    )
+    parts = {
+        "train": (out.development.units("train"), out.development.train()),
+        "validation": (out.development.units("validation"), out.development.validation()),
+        "holdout": (out.holdout.units(), out.holdout.read()),
+    }
+    for units, held in parts.values():
+        assert units is not None
+        own = who[held.rows]
+        assert len(np.unique(units)) == len(set(own.tolist()))
+        for name in set(own.tolist()):
+            assert len(set(units[own == name].tolist())) == 1
+    counts = [len(np.unique(parts[part][0])) for part in ("validation", "holdout")]
+    assert out.summary.read()["notes"][-1] == (
+        f"intervals are over groups, not rows: {counts[0]} in validation, {counts[1]} in the "
+        "holdout"
+    )
+    alone = {name: value for name, value in settings.items() if name != "allow"}
+    without = run(tmp_path / "without", given, params(**alone), {"which": which})
+    assert without.development.units("validation") is None
+    assert without.holdout.units() is None
+
+
 def test_folds_of_a_time_go_forward_and_those_of_groups_are_whole(tmp_path: Path) -> None:
     given = examples(["a", "b"] * 60)
     settings = params(method="time", time=("x",), folds=3)
