@@ -359,7 +359,8 @@ def test_a_decision_between_two_classes_is_tuned_on_validation(tmp_path, fake, m
 
     monkeypatch.setattr("tasks.evaluate._predict", predict)
     monkeypatch.setattr("tasks.evaluate._measure_latency", lambda *told: None)
-    tuned = PARAMS.model_copy(update={"threshold": "tuned", "tolerance": 0.9})
+    # Of two seeds that differ so much no interval ends within what accuracy can be.
+    tuned = PARAMS.model_copy(update={"threshold": "tuned", "tolerance": 9.0})
     half = tuned.model_copy(update={"threshold": "half"})
     outs = [run(made, tmp_path / one.threshold, one) for one in (half, tuned)]
     assert [out.chosen.choice().candidate for out in outs] == ["distill", "distill"]
