@@ -53,8 +53,8 @@ def check(text: str, root: Path) -> None:
     line = _first_difference(committed, text)
     raise InputError(
         f"dvc.yaml, line {line}: it is not what the code renders, so DVC and fettle would not "
-        "mean the same.\nIf the code changed, or the file was edited by hand: ./fettle render "
-        "(see what changes with: git diff dvc.yaml)"
+        "mean the same.\nIf the code changed, params.yaml names another file, or dvc.yaml was "
+        "edited by hand: ./fettle render (see what changes with: git diff dvc.yaml)"
     )
 
 

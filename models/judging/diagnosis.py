@@ -335,7 +335,8 @@ def _less(patient: Patient) -> tuple[str, ...]:
     settings, steps = patient.settings, []
     if "patience" in settings and settings["patience"] is None:
         steps.append("Fits that stop early (patience).")
-    unused = [name for name in _BRAKES if name in settings and not settings[name]]
+    brakes = _BRAKES if patient.classes else _BRAKES_OF_QUANTITIES
+    unused = [name for name in brakes if name in settings and not settings[name]]
     if unused:
         steps.append(f"What is not used yet: {', '.join(unused)}, in regularize.techniques.")
     if "width" in settings:
@@ -345,3 +346,4 @@ def _less(patient: Patient) -> tuple[str, ...]:
 
 _BRAKES = ("dropout", "l2", "label_smoothing", "mixup")
 """Settings that every kind of data has and that keep a network from learning by heart."""
+_BRAKES_OF_QUANTITIES = tuple(name for name in _BRAKES if name != "label_smoothing")

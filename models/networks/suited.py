@@ -64,9 +64,15 @@ def require(recipe: Recipe, schema: Schema) -> None:
 def _one_of(name: str, value: str, because: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         choice = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
-        raise InputError(f"recipe.{name} is {value}, but {because}: choose {choice}")
+        raise InputError(f"{name} is {value}, but {because}: choose {choice}.\n{_WHERE}")
 
 
 def _unsuited(name: str, value: Any, because: str) -> InputError:
     off = "none" if isinstance(value, str) else "0.0"
-    return InputError(f"recipe.{name} is {value}, but {because}: set it to {off}")
+    return InputError(f"{name} is {value}, but {because}: set it to {off}.\n{_WHERE}")
+
+
+_WHERE = (
+    "It stands in the section recipe of params.yaml, or where a stage changes it: search.space, "
+    "search.set, regularize.techniques, distill.student."
+)

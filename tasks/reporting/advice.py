@@ -3,6 +3,7 @@
 A rule that has nothing to say is silent; none is ever applied by itself.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -72,6 +73,7 @@ def advise(evidence: Evidence) -> list[Advice]:
     rules = (
         _constant,
         _linear,
+        _useless,
         _imbalance,
         _accuracy,
         _edges,
@@ -100,6 +102,18 @@ def _constant(seen: Evidence) -> Iterator[Advice]:
             f"To say the same of every example ({constant.candidate}) gives a validation "
             f"{seen.objective.title} of {seen.objective.text(constant.score or 0.0)}, and the "
             f"interval of {chosen.candidate}, {seen.objective.span(*_ends(chosen))}, reaches it.",
+        )
+
+
+def _useless(seen: Evidence) -> Iterator[Advice]:
+    """On validation a constant is a yardstick; on the holdout only quantities have one, in R²."""
+    found = seen.chosen.get("r2")
+    if found is not None and found["value"] <= 0:
+        yield Advice(
+            "Do not rely on this model: on the holdout the mean of its targets would do better.",
+            f"R² is {found['value']:.2f} there ({found['low']:.2f} to {found['high']:.2f}), and "
+            "0 is what the mean gives. If the holdout has other groups or times than train, it "
+            "is such that the model does not carry over to.",
         )
 
 
@@ -257,10 +271,13 @@ def _unproven(seen: Evidence) -> Iterator[Advice]:
         if low <= 0 < value:
             # Half an interval shrinks with the root of the number of examples.
             needed = n * max(((value - low) / value) ** 2, NEARLY)
+            if seen.objective.share:
+                # And of examples that make the difference there must be a few.
+                needed = max(needed, -math.log((1 - seen.details.level) / 2) / value)
             yield Advice(
                 f"Give {row.candidate} a fairer trial: more validation examples, or more seeds.",
                 f"Its gain over {row.reference} is not proven: {_span(seen, row)}. Should the "
-                f"difference stay, about {_two_digits(needed):,} validation examples would "
+                f"difference stay, about {_two_digits(needed):,} validation examples or more would "
                 f"show it; there are {n:,}.",
             )
 
@@ -318,7 +335,7 @@ def _int8(seen: Evidence) -> Iterator[Advice]:
     if lost is None or student.decision not in ("kept", "chosen"):
         return
     allowed = seen.objective.allowed(seen.details.tolerance, student.score or 0.0)
-    if lost.low < -allowed:
+    if lost.low < -allowed or compared.facts["bytes"] >= compared.facts["float_bytes"]:
         return
     yield Advice(
         "Where size counts take the network in 8 bits: artifacts/distill/int8/network.tflite, "

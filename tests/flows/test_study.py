@@ -201,7 +201,7 @@ def test_a_recipe_for_other_data_is_said_before_anything_is_timed(
 
     assert main(["study", "batch-size"]) == 3
 
-    assert "recipe.noise is 0.1, but it is for a table" in capsys.readouterr().err
+    assert "noise is 0.1, but it is for a table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--sizes", "0"], ["--epochs", "x"], ["--seeds", "-1"]])

@@ -323,7 +323,10 @@ def test_very_many_classes_stay_readable(tmp_path, monkeypatch):
             "The chosen network's gain over it is not proven: +0.00",
         ),
         # regularize is 1 of 400 better than search, too few to prove.
-        ({**BETTER, "regularize": 0.9025}, "validation examples would show it; there are 400"),
+        (
+            {**BETTER, "regularize": 0.9025},
+            "about 1,500 validation examples or more would show it; there are 400",
+        ),
         ({**BETTER, "distill": 0.99}, "the choice was optimistic"),
         (dict.fromkeys(BETTER, 0.36), "Look for other features: these may say nothing"),
     ],

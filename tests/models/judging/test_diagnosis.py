@@ -61,6 +61,13 @@ def test_a_good_fit():
     assert found.next == ("What more data would gain cannot be told: one seed says nothing.",)
 
 
+def test_nothing_is_advised_that_quantities_refuse():
+    settings = {"patience": 3, "dropout": 0.1, "l2": 0.0, "label_smoothing": 0.0}
+    for task, advised in (("classification", "l2, label_smoothing"), ("regression", "l2")):
+        steps = diagnosis._less(patient(resting(0.99, 0.93), task=task, settings=settings))
+        assert steps == (f"What is not used yet: {advised}, in regularize.techniques.",)
+
+
 @pytest.mark.parametrize(
     ("forecast", "expected"),
     [(UNTOLD, "overfit"), (LITTLE, "overfit"), (HELPFUL, "too little data")],
