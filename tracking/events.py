@@ -153,6 +153,9 @@ def _lines(path: Path, offset: int) -> tuple[list[bytes], int]:
     with path.open("rb") as file:
         file.seek(offset)
         content = file.read(MOST)
+        while len(content) >= MOST and b"\n" not in content and (more := file.read(MOST)):
+            # A line that is longer, such as figures of a thousand classes.
+            content += more
     whole = content.rfind(b"\n") + 1
     return content[:whole].splitlines(), offset + whole
 

@@ -23,7 +23,7 @@ from models import training
 from models.candidate import Quantised
 from models.distillation import lite
 from models.fitting import determinism, sample
-from models.fitting.rows import BLOCK_ROWS, Rows
+from models.fitting.rows import Rows, block_rows
 from pipeline.artifacts import replacing
 
 if TYPE_CHECKING:
@@ -89,12 +89,15 @@ def quantise(item: Quantising) -> None:
     shown = sample.taken(data.train, np.unique(spread.round().astype(np.int64)))
     try:
         small, whole = convert(network, shown), convert(network, None)
-        outputs = run(small, data.validation)
+    except (MemoryError, OSError):
+        # The machine's, so no word about the network.
+        raise
     except Exception as error:
         # The converter raises whatever its many parts do; its first line says which layer.
         said = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         switched_off(out, f"TensorFlow Lite cannot convert it: {said[:200]}.")
         return
+    outputs = run(small, data.validation)
     out.make()
     with replacing(out.network) as temporary:
         temporary.write_bytes(small)
@@ -178,9 +181,10 @@ def run(converted: bytes, inputs: Rows) -> npt.NDArray[np.float32]:
         interpreter.invoke()
         return interpreter.get_tensor(given["index"])[0]
 
+    size = block_rows(inputs)
     parts = [
         told(example)
-        for start in range(0, len(inputs), BLOCK_ROWS)
-        for example in inputs[start : start + BLOCK_ROWS]
+        for start in range(0, len(inputs), size)
+        for example in inputs[start : start + size]
     ]
     return np.stack(parts).astype(np.float32)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dataset.target import Target
 from models import training
 from models.fitting import rows
-from models.fitting.rows import BLOCK_ROWS, Rows
+from models.fitting.rows import Rows, block_rows
 from models.settings import FitSettings
 
 if TYPE_CHECKING:
@@ -243,7 +243,8 @@ def targets(
 
 def _joined(train: Rows, more: Array) -> Rows:
     """Training examples and behind them those without a label."""
-    parts = (train[start : start + BLOCK_ROWS] for start in range(0, len(train), BLOCK_ROWS))
+    size = block_rows(train)
+    parts = (train[start : start + size] for start in range(0, len(train), size))
     return rows.collect(chain(parts, [more]), len(train) + len(more))
 
 

@@ -25,7 +25,7 @@ from models.fitting.curves import Epoch
 from models.fitting.mixing import Mixing
 from models.fitting.program import Program, State
 from models.fitting.progress import Progress
-from models.fitting.rows import BLOCK_ROWS, Rows, blocks_of, pool_blocks
+from models.fitting.rows import Rows, block_rows, blocks_of, pool_blocks
 from models.networks import encode
 from models.settings import FitSettings
 from pipeline import journal
@@ -102,12 +102,12 @@ def _shuffled(
 
 
 def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
-    blocks, pooled = blocks_of(rows), pool_blocks(rows)
+    block_size, blocks, pooled = block_rows(rows), blocks_of(rows), pool_blocks(rows)
     pools = math.ceil(blocks / pooled)
 
     def read(chosen: npt.NDArray[np.int64]) -> list[Array]:
         """The rows of some blocks, and what goes with them."""
-        places = [slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS) for block in chosen.tolist()]
+        places = [slice(at * block_size, (at + 1) * block_size) for at in chosen.tolist()]
         return [np.concatenate([array[place] for place in places]) for array in (rows, *others)]
 
     types = [tf.float32, *(tf.as_dtype(array.dtype) for array in others)]
@@ -117,10 +117,10 @@ def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tup
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         key = tf.stack([tf.constant(seed, tf.int64), number])
         full = tf.random.experimental.stateless_shuffle(
-            tf.range(len(rows) // BLOCK_ROWS, dtype=tf.int64), seed=key
+            tf.range(len(rows) // block_size, dtype=tf.int64), seed=key
         )
         # A last block that is shorter stays last: every epoch then has equally many batches.
-        order = tf.concat([full, tf.range(len(rows) // BLOCK_ROWS, blocks, dtype=tf.int64)], 0)
+        order = tf.concat([full, tf.range(len(rows) // block_size, blocks, dtype=tf.int64)], 0)
 
         @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
         def pool(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -137,12 +137,13 @@ def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tup
 
         return tf.data.Dataset.range(pools).map(pool).prefetch(1).flat_map(within)
 
-    return epoch, sum(math.ceil(held / size) for held in _pool_sizes(len(rows), pooled))
+    return epoch, sum(
+        math.ceil(held / size) for held in _pool_sizes(len(rows), pooled * block_size)
+    )
 
 
-def _pool_sizes(count: int, pooled: int) -> list[int]:
-    """Rows in each pool of an epoch."""
-    whole = pooled * BLOCK_ROWS
+def _pool_sizes(count: int, whole: int) -> list[int]:
+    """Rows in each pool of an epoch; `whole`: of one that is full."""
     return [min(whole, count - start) for start in range(0, count, whole)]
 
 

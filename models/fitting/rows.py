@@ -17,9 +17,11 @@ import numpy.typing as npt
 IN_MEMORY_BYTES = 1 << 29
 """Encoded examples of one part that take more than this (0.5 GiB) go to a file."""
 BLOCK_ROWS = 1 << 14
-"""Rows of a file that lie together in every epoch."""
+"""Rows of a file that lie together in every epoch, at the most; see `block_rows`."""
 POOL_BYTES = 1 << 26
 """Of a file read at once (64 MiB), several blocks; batches are drawn from one pool at a time."""
+MIXED = 8
+"""Blocks that a pool holds at the least, so that a batch is not of neighbours alone."""
 
 
 class Rows(Protocol):
@@ -65,8 +67,22 @@ class FileRows:
             raise ValueError(f"rows in a file are read one after the other, got a step of {step}")
         size = max(0, stop - start) * self._row_bytes
         # Unlike a read at the file's own position, several threads may do this.
-        raw = os.pread(self._file.fileno(), size, start * self._row_bytes)
+        raw = _read(self._file.fileno(), size, start * self._row_bytes)
         return np.frombuffer(raw, dtype=np.float32).reshape(-1, *self._row)
+
+
+def _read(file: int, size: int, begin: int) -> bytes:
+    """`size` bytes of a file from `begin` on; one call gives 2 GiB at the most, and may give less.
+
+    Raises OSError where the file ends before.
+    """
+    parts: list[bytes] = []
+    while missing := size - sum(map(len, parts)):
+        part = os.pread(file, missing, begin + size - missing)
+        if not part:
+            raise OSError(f"a file of encoded examples ends {missing:,} bytes too early")
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def collect(blocks: Iterable[npt.NDArray[np.float32]], count: int) -> Rows:
@@ -83,11 +99,20 @@ def collect(blocks: Iterable[npt.NDArray[np.float32]], count: int) -> Rows:
     return rows
 
 
+def block_rows(rows: Rows) -> int:
+    """How many rows make a block: fewer where they are large, such as pictures."""
+    return min(BLOCK_ROWS, max(1, POOL_BYTES // (MIXED * _row_bytes(rows))))
+
+
 def blocks_of(rows: Rows) -> int:
     """How many blocks the rows have; the last one may be shorter."""
-    return -(-len(rows) // BLOCK_ROWS)
+    return -(-len(rows) // block_rows(rows))
 
 
 def pool_blocks(rows: Rows) -> int:
     """How many blocks make a pool, at least one."""
-    return max(1, POOL_BYTES // max(1, BLOCK_ROWS * prod(rows.shape[1:]) * 4))
+    return max(1, POOL_BYTES // (block_rows(rows) * _row_bytes(rows)))
+
+
+def _row_bytes(rows: Rows) -> int:
+    return max(1, prod(rows.shape[1:]) * np.dtype(np.float32).itemsize)

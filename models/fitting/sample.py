@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.fitting.rows import BLOCK_ROWS, Rows
+from models.fitting.rows import Rows, block_rows
 
 
 def spread(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
@@ -22,8 +22,9 @@ def taken(rows: Rows, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         # The common case is all of them.
         return rows if len(places) == len(rows) else rows[places]
     parts: list[Any] = [np.zeros((0, *rows.shape[1:]), dtype=np.float32)]
-    for start in range(0, len(rows), BLOCK_ROWS):
-        inside = places[(places >= start) & (places < start + BLOCK_ROWS)]
+    size = block_rows(rows)
+    for start in range(0, len(rows), size):
+        inside = places[(places >= start) & (places < start + size)]
         if len(inside):
-            parts.append(rows[start : start + BLOCK_ROWS][inside - start])
+            parts.append(rows[start : start + size][inside - start])
     return np.concatenate(parts)

@@ -67,6 +67,23 @@ def test_no_more_is_read_at_once_than_there_is_room_for(tmp_path: Path, monkeypa
     assert count == 22
 
 
+def test_a_line_that_is_longer_than_that_holds_nothing_up(tmp_path: Path, monkeypatch) -> None:
+    place = told.place(tmp_path)
+    told.write(place, {"1-1": told.fit(1, "a", epochs=2)})
+    whole = len(events.read(place.journal, {})[0])
+    monkeypatch.setattr(events, "MOST", 16)
+    offsets: dict[str, int] = {}
+    count = 0
+    while (step := events.read(place.journal, offsets))[1] != offsets:
+        count, offsets = count + len(step[0]), step[1]
+    assert count == whole
+    assert events.left(place.journal, offsets) == 0
+    # One whose end is not written yet is left.
+    with (place.journal / "1-1.jsonl").open("a") as file:
+        file.write('{"event": "run ended", ' + 100 * " ")
+    assert events.read(place.journal, offsets) == ([], offsets)
+
+
 def test_figures_of_a_diverged_fit_are_numbers(tmp_path: Path) -> None:
     line = told.fit(1, "a")[1] | {"time": 1.0, "val_loss": float("inf"), "accuracy": None}
     (tmp_path / "1-1.jsonl").write_text(json.dumps(line) + "\n")

@@ -124,6 +124,19 @@ def test_quantities_come_in_their_own_units(tmp_path):
     assert abs(out.predictions()[0][:, 0].mean() - 100) < 10
 
 
+@pytest.mark.parametrize("error", [MemoryError("no room"), OSError(28, "No space left")])
+def test_a_machine_without_room_says_nothing_about_the_network(tmp_path, error, monkeypatch):
+    development = small.table(tmp_path / "data")
+    path, _ = untrained(tmp_path, development)
+
+    def fail(network, shown):
+        raise error
+
+    monkeypatch.setattr(quantising, "convert", fail)
+    with pytest.raises(type(error)):
+        quantised(tmp_path, development, path)
+
+
 @pytest.mark.parametrize("data", ["texts", "strange"])
 def test_what_cannot_be_converted_is_said_and_is_no_error(tmp_path, data, monkeypatch):
     development = (small.texts if data == "texts" else small.table)(tmp_path / "data")
