@@ -26,6 +26,7 @@ from models.judging.power_law import Forecast, Gain
 Verdict = Literal["unstable", "underfit", "too little data", "overfit", "good fit"]
 Line = Mapping[str, Any]
 """An epoch: epoch, loss, accuracy, val_loss, val_accuracy; None where not known."""
+FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 RISEN = 0.5
 """Share of its fall by which a training loss has to rise again, to have diverged."""
@@ -75,11 +76,20 @@ class Patient:
         return self.task != "regression"
 
     @property
+    def kept_lines(self) -> list[Line]:
+        """Of each seed the epoch whose weights are kept: the best one where fits stop early, else
+        the last."""
+        early = self.settings.get("patience")
+        found = [best(fit) if early else fit[-1] for fit in self.fits if fit]
+        return [line for line in found if line is not None]
+
+    @property
     def kept(self) -> Line | None:
-        """The epoch whose weights are kept: the best one where fits stop early, else the last."""
-        if not self.curves:
+        """The mean of these over the seeds; a figure that one of them has not is None."""
+        lines = self.kept_lines
+        if not lines:
             return None
-        return best(self.curves) if self.settings.get("patience") else self.curves[-1]
+        return {name: _mean([line[name] for line in lines]) for name in lines[0] if name in FIGURES}
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,11 @@ class Diagnosis:
     verdict: Verdict
     evidence: str
     next: tuple[str, ...]
+
+
+def _mean(values: Sequence[Any]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
 
 
 def best(lines: Sequence[Line]) -> Line | None:
@@ -179,13 +194,14 @@ def _underfit(patient: Patient, kept: Line, limits: Limits) -> str:
         return ""
     sign = 1 if patient.classes else -1
     figure = _figure(patient, train)
-    if patient.constant is not None and _error(patient, train) > (1 - LITTLE) * _error(
-        patient, patient.constant
-    ):
-        return (
-            f"On its own training examples its {_title(patient)} is {figure}, hardly better than "
-            f"the {_figure(patient, patient.constant)} of a constant answer."
-        )
+    if patient.constant is not None:
+        own, constant = _error(patient, train), _error(patient, patient.constant)
+        if own > (1 - LITTLE) * constant:
+            compared = "hardly better" if own < constant else "no better"
+            return (
+                f"On its own training examples its {_title(patient)} is {figure}, {compared} than "
+                f"the {_figure(patient, patient.constant)} of a constant answer."
+            )
     if patient.rival is not None and sign * (patient.rival - train) >= limits.gap:
         return (
             f"On its own training examples its {_title(patient)} is {figure}, while another "
@@ -235,9 +251,14 @@ def _compared(patient: Patient, kept: Line) -> str:
     train, validation = _training(patient, kept), reached(patient)
     if train is None or validation is None:
         return ""
-    epoch = f"In epoch {kept['epoch']:g}, whose weights are kept,"
+    epochs = sorted({int(line["epoch"]) for line in patient.kept_lines})
+    which = (
+        f"In epoch {epochs[0]}, whose weights are kept,"
+        if len(epochs) == 1
+        else f"In the epochs whose weights are kept, {epochs[0]} to {epochs[-1]} by seed,"
+    )
     return (
-        f"{epoch} its {_title(patient)} is {_figure(patient, train)} on training and "
+        f"{which} its {_title(patient)} is {_figure(patient, train)} on training and "
         f"{_figure(patient, validation)} on validation examples"
     )
 

@@ -61,6 +61,26 @@ def test_a_good_fit():
     assert found.next == ("What more data would gain cannot be told: one seed says nothing.",)
 
 
+def test_each_seed_counts_in_the_epoch_whose_weights_it_keeps():
+    """A mean by epoch over those that went on would be of no network at all."""
+    short, long = resting(0.99, 0.95)[:10], resting(0.99, 0.85)
+    settings = {"patience": 3}
+    one = patient(long, fits=[short, long], settings=settings)
+    ends = [diagnosis.best(fit) for fit in (short, long)]
+    assert one.kept["val_accuracy"] == pytest.approx(sum(end["val_accuracy"] for end in ends) / 2)
+    assert diagnosis.reached(one) == one.kept["val_accuracy"]
+    told = diagnosis.diagnose(one, UNTOLD, LIMITS).evidence
+    first, last = sorted(end["epoch"] for end in ends)
+    assert f"In the epochs whose weights are kept, {first:g} to {last:g} by seed, its acc" in told
+
+
+def test_what_is_worse_than_a_constant_is_not_called_better():
+    for train, words in ((0.05, "no better than the 10.0 %"), (0.15, "hardly better than the")):
+        found = verdict(resting(train, 0.1))
+        assert found.verdict == "underfit"
+        assert words in found.evidence
+
+
 def test_nothing_is_advised_that_quantities_refuse():
     settings = {"patience": 3, "dropout": 0.1, "l2": 0.0, "label_smoothing": 0.0}
     for task, advised in (("classification", "l2, label_smoothing"), ("regression", "l2")):
