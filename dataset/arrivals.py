@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dataset.tables.read import Raw
 
 ARRAYS = ".npz"
+SHOWN = 5
+"""Names of strange classes that are told at the most."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,22 @@ def _pictures(path: Path, schema: Schema, target: Target, reading: Reading) -> A
         raise InputError(f"{path}: there is no picture in it that can be read.{why}")
     labels = texts([entry.label for entry in decoded.entries])
     classes = target.names if target.task == "classification" else ()
-    places = np.flatnonzero([name in classes for name in labels.tolist()])
+    named = np.array([name in classes for name in labels.tolist()])
+    places = np.flatnonzero(named)
+    notes = [f"{fault.name}: left out: {fault.reason}" for fault in faults]
+    if strange := sorted(set(labels[~named & (labels != "")].tolist()) if named.any() else ()):
+        count = int((~named & (labels != "")).sum())
+        notes.append(
+            f"{count:,} {'picture is' if count == 1 else 'pictures are'} in no figure: the model "
+            f"has no class that is called "
+            f"{', '.join(map(repr, strange[:SHOWN]))}{', …' if len(strange) > SHOWN else ''}"
+        )
     return Arrivals(
         {PICTURE: decoded.pictures},
         "picture",
         [entry.name for entry in decoded.entries],
         Known(places, labels[places]) if len(places) else None,
-        [f"{fault.name}: left out: {fault.reason}" for fault in faults],
+        notes,
     )
 
 

@@ -113,8 +113,9 @@ def test_a_folder_of_pictures_needs_no_classes(tmp_path: Path) -> None:
     assert found.features[PICTURE][:, 0, 0, 0].tolist() == [50, 100, 0]
     assert found.known is not None
     assert (found.known.places.tolist(), found.known.targets.tolist()) == ([0], ["a"])
-    (note,) = found.notes
-    assert note.startswith("broken.png: left out")
+    broken, other = found.notes
+    assert broken.startswith("broken.png: left out")
+    assert other == "1 picture is in no figure: the model has no class that is called 'other'"
 
 
 @pytest.mark.parametrize("column", [None, "file"])
