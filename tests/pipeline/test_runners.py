@@ -301,6 +301,27 @@ def test_a_worker_elsewhere_is_handed_code_and_data_once(
     assert list((tmp_path / "elsewhere").iterdir()) == [tmp_path / "elsewhere" / "content"]
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_ray_node_elsewhere_keeps_no_folder_of_a_run_that_ended(
+    freight: Freight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(terms, "_write", lambda path, text: None)
+    kept = tmp_path / "elsewhere"
+    monkeypatch.setenv("FETTLE_WORKER_FOLDER", str(kept))
+
+    class Stop(Told):
+        def said(self, place: int, line: Any) -> None:
+            assert len(list(kept.iterdir())) > 1
+            if at_once:
+                raise InterruptedError
+
+    stopped = pytest.raises(InterruptedError) if at_once else contextlib.nullcontext()
+    with stopped, opened("ray", freight.root) as running:
+        running.run(spread.work(freight, seconds=60.0 if at_once else 0.0), Stop())
+    assert [path.name for path in kept.iterdir()] == ["content"]
+
+
 def test_a_worker_with_other_packages_is_refused(
     freight: Freight, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
