@@ -11,14 +11,14 @@ It depends on what came before, so it is no stage: a run gives the same bytes wh
 import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset.examples import Promotion
 from flows import champion_decisions
 from flows.champion_decisions import Decision, Outcome, Tracked, named
-from flows.champion_keeping import FOLDER, Keeping, commit, commit_of, md5
+from flows.champion_keeping import FOLDER, Keeping, as_told, commit, commit_of, md5
 from flows.champion_rows import Refused, answers, unknown_to_both
 from metrics.intervals import Bootstrap, Interval
 from metrics.objective import Objective
@@ -87,18 +87,41 @@ def roll_back(root: Path, number: int | None) -> Decision:
         keeping.fetch()
         current = Champion(root / FOLDER).facts().number
         wanted = _before(past, current) if number is None else number
-        tracked = {one.champion: one.tracked for one in past if one.tracked is not None}
-        if wanted not in tracked or wanted == current:
-            others = [one for one in sorted(tracked) if one != current]
+        taken = {one.champion: one for one in past if one.took_over}
+        if wanted not in taken or wanted == current:
+            others = [one for one in sorted(taken) if one != current]
             told = ", ".join(map(named, others)) or "none"
             raise InputError(
                 f"--rollback: {named(wanted) if wanted else 'one before'} was asked for, and "
                 f"{named(current)} is in use. To be put back there are: {told}."
             )
-        keeping.put_back(tracked[wanted], named(wanted))
-        facts = Champion(root / FOLDER).facts()
-        written = _Written(settings.objective.metric, facts, current, tracked=tracked[wanted])
-        return written.down(root, "rolled back", f"{named(current)} was in use")
+        metric, back = settings.objective.metric, taken[wanted]
+        written = _Written(metric, wanted, back.candidate, current, tracked=back.tracked)
+        decision = written.decision(root, "rolled back", f"{named(current)} was in use")
+        return _put_back(root, keeping, decision)
+
+
+def _put_back(root: Path, keeping: Keeping, decision: Decision) -> Decision:
+    """Carry out a rollback; whatever breaks it off, everything is as it was."""
+    assert decision.tracked is not None
+    replaced = keeping.told()
+    champion_decisions.begin(root, decision, replaced)
+    try:
+        keeping.put_back(as_told(decision.tracked), named(decision.champion))
+    except BaseException:
+        # What cannot be undone now, the next command undoes.
+        with suppress(Exception):
+            _undone(root, keeping, replaced)
+        raise
+    champion_decisions.append(root, decision)
+    champion_decisions.forget(root)
+    return decision
+
+
+def _undone(root: Path, keeping: Keeping, replaced: str) -> None:
+    """Have the champion that a rollback took out of use in its place again."""
+    keeping.put_back(replaced, "the champion")
+    champion_decisions.forget(root)
 
 
 def _before(past: list[Decision], current: int) -> int:
@@ -175,11 +198,11 @@ class _Written:
     """What a decision is about, besides its outcome and its reason."""
 
     objective: str
-    facts: Facts
-    """Of the champion from now on."""
+    champion: int
+    """Number of the one in use from now on."""
+    candidate: str
+    """The challenger's, or of the one that is put back."""
     before: int | None
-    candidate: str | None = None
-    """The challenger's; None: the champion's own."""
     notes: tuple[str, ...] = ()
     compared: Compared | None = None
     rows: int | None = None
@@ -202,9 +225,9 @@ class _Written:
             outcome=outcome,
             reason=reason,
             notes=self.notes,
-            champion=self.facts.number,
+            champion=self.champion,
             before=self.before,
-            candidate=self.candidate or self.facts.candidate,
+            candidate=self.candidate,
             commit=head,
             changed=changed,
             lock=md5(root / "dvc.lock"),
@@ -253,7 +276,8 @@ class _Court:
         new.write_from(self.run, facts)
         written = _Written(
             self.settings.objective.metric,
-            facts,
+            facts.number,
+            facts.candidate,
             before,
             notes=notes,
             compared=compared,
@@ -327,12 +351,12 @@ class _Court:
         rows: int | None = None,
         left_out: int | None = None,
     ) -> Decision:
-        facts = self._champion.facts()
+        number = self._champion.facts().number
         return _Written(
             self.settings.objective.metric,
-            facts,
-            facts.number,
-            candidate=self.run.chosen.choice().candidate,
+            number,
+            self.run.chosen.choice().candidate,
+            number,
             notes=notes,
             compared=compared,
             rows=rows,
@@ -367,14 +391,33 @@ def _carried_out(root: Path, keeping: Keeping, decision: Decision) -> Decision:
 def _settle(root: Path) -> None:
     """Carry out what a process that was killed had decided: once the new folder is in its place,
     DVC may not know of it yet, or the log. Before that the old champion is still in use."""
-    decision = champion_decisions.begun(root)
-    if decision is None:
+    begun = champion_decisions.begun(root)
+    if begun is None:
+        return
+    decision = begun.decision()
+    if begun.replaced is not None:
+        _settle_rollback(root, decision, begun.replaced)
         return
     champion = Champion(root / FOLDER)
     in_place = champion.path.is_dir() and champion.facts().number == decision.champion
     told = any(one.champion == decision.champion for one in champion_decisions.read(root))
     if in_place and not told:
         _carried_out(root, Keeping(root), decision)
+    champion_decisions.forget(root)
+
+
+def _settle_rollback(root: Path, decision: Decision, replaced: str) -> None:
+    """As `_settle`, of a rollback: DVC knows of the folder first, and then it is put in its
+    place."""
+    assert decision.tracked is not None
+    keeping = Keeping(root)
+    told, wanted = keeping.told(), as_told(decision.tracked)
+    if decision not in champion_decisions.read(root):
+        if told == wanted and keeping.in_place():
+            champion_decisions.append(root, decision)
+        elif told in (wanted, replaced):
+            # Else git, say, has brought another one meanwhile.
+            keeping.put_back(replaced, "the champion")
     champion_decisions.forget(root)
 
 

@@ -82,6 +82,17 @@ class Decision(BaseModel):
         return f"{words[self.outcome]}: {self.reason}"
 
 
+class Begun(Decision):
+    """A decision that is being carried out."""
+
+    replaced: str | None = None
+    """What DVC's file says of the folder that a rollback takes out of use."""
+
+    def decision(self) -> Decision:
+        """As it is written to the log."""
+        return Decision(**self.model_dump(exclude={"replaced"}))
+
+
 def named(number: int) -> str:
     """What a champion is called, in git as well."""
     return f"champion-{number:04d}"
@@ -111,16 +122,17 @@ def read(root: Path) -> list[Decision]:
     return decisions
 
 
-def begin(root: Path, decision: Decision) -> None:
-    """Write down that a decision is about to be carried out."""
+def begin(root: Path, decision: Decision, replaced: str | None = None) -> None:
+    """Write down that a decision is about to be carried out; `replaced`: see `Begun`."""
+    begun = Begun(**decision.model_dump(), replaced=replaced)
     with replacing(root / BEGUN) as temporary:
-        temporary.write_text(decision.model_dump_json(), encoding="utf-8")
+        temporary.write_text(begun.model_dump_json(), encoding="utf-8")
 
 
-def begun(root: Path) -> Decision | None:
+def begun(root: Path) -> Begun | None:
     """The decision that a killed process left half carried out; None where there is none."""
     try:
-        return Decision.model_validate_json((root / BEGUN).read_text(encoding="utf-8"))
+        return Begun.model_validate_json((root / BEGUN).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
 

@@ -63,22 +63,27 @@ class Keeping:
                 md5=out.hash_info.value, size=out.meta.size or 0, nfiles=out.meta.nfiles or 0
             )
 
-    def put_back(self, tracked: Tracked, name: str) -> None:
-        """Have an earlier folder in place and tracked; on failure everything is as it was."""
-        path = self.root / TRACKED
-        before = path.read_text(encoding="utf-8")
-        text = (
-            f"outs:\n- md5: {tracked.md5}\n  size: {tracked.size}\n  nfiles: {tracked.nfiles}\n"
-            f"  hash: md5\n  path: {FOLDER.name}\n"
-        )
+    def told(self) -> str:
+        """What DVC's file says of the folder, whatever lies in its place; "": there is none."""
+        return (self.root / TRACKED).read_text("utf-8") if self.there_is_one() else ""
+
+    def in_place(self) -> bool:
+        """Whether what lies in its place is what is tracked."""
         with self._unlocked():
-            _write(path, text)
-            try:
+            out = self._out()
+            return bool(out.exists and not out.changed_checksum())
+
+    def put_back(self, told: str, name: str) -> None:
+        """Have an earlier folder tracked, and then in place; `told`: as `told()` gave it, `name`:
+        what it is called.
+
+        Raises EnvironmentFault where DVC is busy, or the folder is nowhere: it is tracked by then.
+        """
+        _write(self.root / TRACKED, told)
+        # Where the folder was not touched, it need not wait for a DVC that is busy.
+        if not self.in_place():
+            with self._unlocked():
                 self._check_out(name)
-            except EnvironmentFault:
-                _write(path, before)
-                self._check_out()
-                raise
 
     def require_made(self) -> str:
         """What DVC calls the rows of the development part; raises InputError where the promotion
@@ -124,6 +129,7 @@ class Keeping:
     def _check_out(self, name: str = "the champion") -> None:
         """From the cache, else from a remote, whatever lies in its place."""
         from dvc.exceptions import CheckoutError, DvcException
+        from dvc.lock import LockError
 
         target = str(self.root / TRACKED)
         try:
@@ -133,6 +139,8 @@ class Keeping:
             pass
         try:
             self._repo.pull([target], force=True)
+        except LockError:
+            raise
         except DvcException as error:
             said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
             raise EnvironmentFault(
@@ -149,6 +157,14 @@ class Keeping:
             yield
         except LockError as error:
             raise busy("champion", error) from None
+
+
+def as_told(tracked: Tracked) -> str:
+    """What DVC's file says of a folder."""
+    return (
+        f"outs:\n- md5: {tracked.md5}\n  size: {tracked.size}\n  nfiles: {tracked.nfiles}\n"
+        f"  hash: md5\n  path: {FOLDER.name}\n"
+    )
 
 
 def _dvc(command: str) -> str:

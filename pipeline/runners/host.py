@@ -10,10 +10,12 @@ imported, set or was started with long ago can show in a result.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import os
 import pickle
+import re
 import shutil
 import signal
 import socket
@@ -59,6 +61,8 @@ BUSY = 1.0
 """Seconds between two looks for a GPU that nobody works on."""
 IDLE = 120.0
 """Seconds after which a cluster's worker process without work ends; the next piece starts one."""
+PARTING = 5.0
+"""Seconds that a host which is closed waits for pieces whose processes it has ended."""
 
 Said = Callable[[tuple[str, int, str, float]], None]
 """Told of a log line of a piece: logger, level, message, when."""
@@ -121,6 +125,8 @@ class Seat:
         self.share = share
         """The GPUs that it sees; "": whatever there is."""
         self.claimed: list[int] = []
+        self.held: list[int] = []
+        """The lock by which others see that the folder is in use, see `_made_folder`."""
         self.laid: dict[str, str] = {}
         """What lies in the folder, where it is not the run's own: content hashes by path."""
         self.told: dict[str, int] = {}
@@ -212,6 +218,8 @@ class Host:
     _shares: tuple[str, ...] | None = None
     """Of this machine's GPUs, see `gpus.shares`."""
     _closed: bool = False
+    _swept: bool = False
+    """Whether folders that nobody uses any more were looked for."""
 
     def __post_init__(self) -> None:
         self._guard: Any = threading.Condition()
@@ -247,6 +255,9 @@ class Host:
         home = self._is_home(order)
         if not home and (order.manifest is None or self.lacking(order.manifest)):
             return ("away",)
+        if not home and not self._swept:
+            self._swept = True
+            _sweep(self._folder())
         try:
             seat = self._take(key, home=home)
         except Lost as lost:
@@ -258,13 +269,13 @@ class Host:
                 # A stage makes its folder before it hands out pieces; empty, it is in no manifest.
                 (Path(seat.folder) / order.out).mkdir(parents=True, exist_ok=True)
             answer = seat.run(order.payload, said)
+            found = ({}, [], {}) if home else self._harvest(seat, order)
         except Lost as lost:
             self._drop(key)
             return ("lost", str(lost))
         except BaseException:
             self._drop(key)
             raise
-        found = ({}, [], {}) if home else self._harvest(seat, order)
         self._give(key)
         return ("done", answer, *found)
 
@@ -277,7 +288,8 @@ class Host:
             seat.kill()
 
     def close(self) -> None:
-        """End all worker processes, and forget their folders."""
+        """End all worker processes, and forget their folders: those of pieces under way too, if
+        they are dropped within `PARTING`, since this process may be ended next."""
         with self._guard:
             self._closed = True
             free, self._free = self._free, []
@@ -288,6 +300,8 @@ class Host:
         for seat in busy:
             # Whoever waits for it drops it.
             seat.kill()
+        with self._guard:
+            self._guard.wait_for(lambda: not self._busy, PARTING)
 
     def _take(self, key: str, *, home: bool) -> Seat:
         with self._guard:
@@ -329,24 +343,27 @@ class Host:
 
     def _give(self, key: str) -> None:
         with self._guard:
-            seat = self._busy.pop(key)
-            release(seat.claimed)
-            self._free.append(seat)
-            self._guard.notify()
+            if not self._closed:
+                seat = self._busy.pop(key)
+                release(seat.claimed)
+                self._free.append(seat)
+                self._guard.notify_all()
+                return
+        self._drop(key)
 
     def _drop(self, key: str) -> None:
+        # Its files may be many: nobody but `close` waits for that.
+        self._forget(self._busy[key])
         with self._guard:
-            seat = self._busy.pop(key)
-        # Its files may be many: nobody else waits for that.
-        self._forget(seat)
-        with self._guard:
-            self._guard.notify()
+            del self._busy[key]
+            self._guard.notify_all()
 
     def _forget(self, seat: Seat) -> None:
         seat.close()
         release(seat.claimed)
         if seat.folder != self.terms.root:
             shutil.rmtree(seat.folder, ignore_errors=True)
+        release(seat.held)
 
     def _start(self, *, home: bool, share: str) -> Seat:
         environment = {
@@ -357,12 +374,14 @@ class Host:
         if home:
             return Seat(self.terms, self.terms.root, environment, self.idle, share)
         self._made += 1
-        folder = self._folder() / f"{self.terms.run}-{os.getpid()}-{self._made}"
-        folder.mkdir(parents=True)
+        name = f"{self.terms.run}-{os.getpid()}-{self._made}@{socket.gethostname()}"
+        folder, held = _made_folder(self._folder() / name)
         if JOURNAL in environment:
             environment[JOURNAL] = str(folder / ".journal")
             (folder / ".journal").mkdir()
-        return Seat(self.terms, str(folder), environment, self.idle, share)
+        seat = Seat(self.terms, str(folder), environment, self.idle, share)
+        seat.held = held
+        return seat
 
     def _is_home(self, order: Order) -> bool:
         """Whether this machine sees the run's own folder, and in it what the run sees."""
@@ -525,3 +544,41 @@ def _prune(folder: Path, most: int) -> None:
         size += held
         if size > most:
             path.unlink(missing_ok=True)
+
+
+def _made_folder(folder: Path) -> tuple[Path, list[int]]:
+    """A new folder for a seat, and the lock on it, which the system takes back when this process
+    ends, by `kill -9` too."""
+    new = folder.with_name(f".{folder.name}")
+    new.mkdir()
+    held = _locked(new)
+    # With its name only now, so that nobody takes it for one that was left.
+    new.rename(folder)
+    return folder, held
+
+
+def _locked(folder: Path) -> list[int]:
+    """The lock on a folder of this user; none where another process has it, or there is no such
+    folder, or its file system has no such locks."""
+    held: list[int] = []
+    try:
+        held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+        if os.fstat(held[0]).st_uid != os.getuid():
+            raise PermissionError(folder)
+        fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        release(held)
+    return held
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folders of seats whose host was killed.
+
+    Of this machine alone: a folder that is shared may show another's and not its locks. A lock
+    rather than the number in the name, which the system gives to another process one day.
+    """
+    mine = re.compile(rf"[0-9a-f]{{12}}-\d+-\d+@{re.escape(socket.gethostname())}")
+    for path in folder.iterdir():
+        if mine.fullmatch(path.name) and (held := _locked(path)):
+            shutil.rmtree(path, ignore_errors=True)
+            release(held)

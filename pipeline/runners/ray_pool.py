@@ -25,6 +25,8 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 """Environment of this process, read when Ray is imported: no telemetry, no warning about GPUs."""
 MEMORY = 128 * 2**20
 """Bytes of Ray's store on a node that is started here: what travels is small."""
+PARTING = host.PARTING + 1
+"""Seconds that actors have to remove what they laid down for the run."""
 
 
 class RayPool(Pool):
@@ -79,7 +81,10 @@ class RayPool(Pool):
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
         asked = share(self._nodes(), self._gpus)
-        kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0)(ray_worker.HostActor)
+        # Two calls at once, since an actor is closed while it carries a piece.
+        kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0, max_concurrency=2)(
+            ray_worker.HostActor
+        )
         self._make = lambda: kind.remote(terms)
 
     def _connect(self) -> None:
@@ -136,11 +141,21 @@ class RayPool(Pool):
 
     def close(self, *, at_once: bool) -> None:
         """End what was started here; on an existing cluster the run's own actors."""
-        for actor in self._all:
-            with contextlib.suppress(Exception):
-                self._ray.kill(actor)
-        self._all, self._free, self._make = [], [], None
-        self._held.close()
+        try:
+            self._part()
+        finally:
+            for actor in self._all:
+                with contextlib.suppress(Exception):
+                    self._ray.kill(actor)
+            self._all, self._free, self._make = [], [], None
+            self._held.close()
+
+    def _part(self) -> None:
+        """Let the actors remove what they laid down, as far as they are there to do so."""
+        with contextlib.suppress(Exception):
+            parting = [actor.close.remote() for actor in self._all]
+            if parting:
+                self._ray.wait(parting, num_returns=len(parting), timeout=PARTING)
 
     def _away(self, error: BaseException) -> EnvironmentFault:
         place = self._address or "which was started for this run"

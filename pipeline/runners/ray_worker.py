@@ -40,3 +40,7 @@ class HostActor:
     def keep(self, mark: str, part: bytes, first: bool, last: bool) -> bool:
         """As `Host.keep`."""
         return self._host.keep(mark, part, first=first, last=last)
+
+    def close(self) -> None:
+        """As `Host.close`: whoever kills the actor gives it no time for that."""
+        self._host.close()

@@ -1,6 +1,7 @@
 """Champion and challenger over several nights, in a real git and DVC repository."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,141 @@ def test_whoever_is_killed_while_it_is_done_leaves_the_old_one_or_the_new_one(
     # Both can be had again.
     champion.roll_back(nights.root, 1)
     assert champion.roll_back(nights.root, 2).champion == 2
+
+
+def two_champions(nights: Nights) -> bytes:
+    """What DVC says of the second of two, which is in use."""
+    nights.run(weight=-2.0)
+    champion.challenge(nights.root)
+    nights.run(weight=2.0, count=700)
+    champion.challenge(nights.root)
+    return (nights.root / TRACKED).read_bytes()
+
+
+def require_as_before(nights: Nights, tracked: bytes) -> None:
+    assert (nights.root / TRACKED).read_bytes() == tracked
+    assert used(nights) == 2
+    assert champion_decisions.begun(nights.root) is None
+    # Neither is it said to be changed by hand.
+    champion.show(nights.root)
+    assert [one.outcome for one in champion_decisions.read(nights.root)] == ["first", "promoted"]
+    assert champion.roll_back(nights.root, None).champion == 1
+
+
+def test_where_dvc_is_busy_nothing_is_rolled_back(nights: Nights) -> None:
+    tracked = two_champions(nights)
+    other = Repo(str(nights.root))
+    with other.lock, pytest.raises(EnvironmentFault, match="another process is working"):
+        champion.roll_back(nights.root, None)
+    other.close()
+    require_as_before(nights, tracked)
+
+
+def test_a_dvc_that_is_busy_is_not_taken_for_a_remote_that_lacks_it(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked = two_champions(nights)
+    [first, _] = champion_decisions.read(nights.root)
+    assert first.tracked is not None
+    name = first.tracked.md5
+    (nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:]).rename(nights.root / "away")
+    pull = Repo.pull
+
+    def meanwhile(repo: Repo, *targets: Any, **options: Any) -> Any:
+        other = Repo(repo.root_dir)
+        with other.lock:
+            return pull(repo, *targets, **options)
+
+    monkeypatch.setattr(Repo, "pull", meanwhile)
+    with pytest.raises(EnvironmentFault, match="another process is working"):
+        champion.roll_back(nights.root, None)
+    (nights.root / "away").rename(nights.root / ".dvc/cache/files/md5" / name[:2] / name[2:])
+    require_as_before(nights, tracked)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_rollback_that_is_broken_off_is_undone(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    tracked = two_champions(nights)
+    with monkeypatch.context() as patch:
+        broken_off(patch, error)
+        with pytest.raises(error):
+            champion.roll_back(nights.root, None)
+    require_as_before(nights, tracked)
+
+
+def broken_off(patch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+    """Let the first checkout end half-way by an exception."""
+    checkout = Repo.checkout
+    broken: list[bool] = []
+
+    def half(repo: Repo, *targets: Any, **options: Any) -> Any:
+        done = checkout(repo, *targets, **options)
+        if not broken:
+            broken.append(True)
+            Path(repo.root_dir, FOLDER, "model.keras").unlink()
+            raise error
+        return done
+
+    patch.setattr(Repo, "checkout", half)
+
+
+@pytest.mark.parametrize(
+    ("moment", "used_then"),
+    [
+        ("flows.champion_keeping.Keeping.put_back", 2),
+        ("flows.champion_keeping.Keeping._check_out", 2),
+        ("half", 2),
+        ("flows.champion_decisions.append", 1),
+        ("flows.champion_decisions.forget", 1),
+    ],
+)
+def test_whoever_is_killed_while_it_is_rolled_back_leaves_the_one_or_the_other(
+    nights: Nights, moment: str, used_then: int
+) -> None:
+    tracked = two_champions(nights)
+
+    def die(*told: Any, **options: Any) -> None:
+        os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            if moment == "half":
+                broken_off(patch, KeyboardInterrupt)
+                patch.setattr(champion, "_undone", die)
+            else:
+                patch.setattr(moment, die)
+            try:
+                champion.roll_back(nights.root, None)
+            finally:
+                os._exit(9)
+    os.waitpid(child, 0)
+    champion.show(nights.root)
+    if used_then == 2:
+        require_as_before(nights, tracked)
+        return
+    assert used(nights) == 1
+    told = champion_decisions.read(nights.root)
+    assert [one.outcome for one in told] == ["first", "promoted", "rolled back"]
+    assert (told[-1].champion, told[-1].before) == (1, 2)
+    assert champion.roll_back(nights.root, None).champion == 2
+
+
+def test_a_champion_that_git_brought_after_a_killed_rollback_stays(nights: Nights) -> None:
+    two_champions(nights)
+    with pytest.MonkeyPatch.context() as patch:
+        broken_off(patch, KeyboardInterrupt)
+        patch.setattr(champion, "_undone", lambda *told: None)
+        with pytest.raises(KeyboardInterrupt):
+            champion.roll_back(nights.root, None)
+    theirs = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: champion\n"
+    (nights.root / TRACKED).write_text(theirs)
+    with pytest.raises(InputError, match="git changed"):
+        champion.show(nights.root)
+    assert (nights.root / TRACKED).read_text() == theirs
+    assert champion_decisions.begun(nights.root) is None
 
 
 def test_wrong_values_and_a_torn_log_are_told(nights: Nights) -> None:

@@ -1,13 +1,16 @@
 """Runners: the same from each, whatever becomes of the workers. Real processes, Dask and Ray."""
 
+import contextlib
 import copy
 import json
 import logging
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +27,8 @@ from pipeline.runners import pool as pools
 from pipeline.runners import terms
 from pipeline.runners.choose import pool
 from pipeline.runners.freight import Freight
-from pipeline.runners.host import Host
+from pipeline.runners.gpus import release
+from pipeline.runners.host import Host, Order
 from pipeline.runners.local import Local
 from pipeline.runners.pool import Hearing, Pool, RemoteTrace
 from pipeline.runners.processes import ProcessPool
@@ -297,6 +301,27 @@ def test_a_worker_elsewhere_is_handed_code_and_data_once(
     assert list((tmp_path / "elsewhere").iterdir()) == [tmp_path / "elsewhere" / "content"]
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_a_ray_node_elsewhere_keeps_no_folder_of_a_run_that_ended(
+    freight: Freight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(terms, "_write", lambda path, text: None)
+    kept = tmp_path / "elsewhere"
+    monkeypatch.setenv("FETTLE_WORKER_FOLDER", str(kept))
+
+    class Stop(Told):
+        def said(self, place: int, line: Any) -> None:
+            assert len(list(kept.iterdir())) > 1
+            if at_once:
+                raise InterruptedError
+
+    stopped = pytest.raises(InterruptedError) if at_once else contextlib.nullcontext()
+    with stopped, opened("ray", freight.root) as running:
+        running.run(spread.work(freight, seconds=60.0 if at_once else 0.0), Stop())
+    assert [path.name for path in kept.iterdir()] == ["content"]
+
+
 def test_a_worker_with_other_packages_is_refused(
     freight: Freight, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +429,114 @@ def test_half_written_files_do_not_travel(freight: Freight) -> None:
         (freight.root / "artifacts/search" / name).write_text(name)
     own = [path for path in freight.manifest() if path.startswith("artifacts/search/")]
     assert own == ["artifacts/search/whole.txt"]
+
+
+def far(root: Path, freight: Freight) -> tuple[Host, Order]:
+    """A host that does not see the run's folder, has all it needs, and a piece for it."""
+    host = Host(replace(terms.here(0), token="none", root=str(root / "nowhere"), paths=()))
+    host._checked = ("", "")
+    work = spread.work(freight)
+    freight.send(
+        freight.manifest(),
+        host.lacking(freight.manifest()),
+        lambda mark, part, first, last: host.keep(mark, part, first=first, last=last),
+    )
+    payload = pickle.dumps((work.stage, work.function, work.items[0]))
+    return host, Order(payload, freight.stamps(), freight.out, freight.manifest())
+
+
+def folders(kept: Path) -> list[Path]:
+    """What workers have there besides the contents they keep."""
+    return [path for path in kept.iterdir() if path.name != "content"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_worker_that_was_killed_left_is_removed_by_the_next_one(
+    tmp_path: Path, freight: Freight, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("FETTLE_WORKER_FOLDER", str(kept))
+    code = (
+        "import signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.pipeline import spread\n"
+        "from tests.pipeline.test_runners import far\n"
+        "freight = spread.Freight(Path.cwd(), [Path(p) for p in sys.argv[2:]], 'artifacts/search', "
+        "{})\n"
+        "host, order = far(Path(sys.argv[1]), freight)\n"
+        "print(host.carry('one', order, print)[0], flush=True)\n"
+        "signal.pause()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-B", "-c", code, str(tmp_path), *map(str, freight.reads)],
+        cwd=freight.root,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout is not None
+        assert any(line == "done\n" for line in other.stdout)
+        [its] = folders(kept)
+        if killed:
+            other.kill()
+            other.wait()
+        strange = [kept / name for name in ("mine-1-1", f"{its.name}-more", "gpu-0.lock")]
+        for path in strange:
+            path.mkdir()
+        # Named like one of ours, and leads to what is none.
+        strange.append(kept / ("0" * 12 + its.name[12:]))
+        strange[-1].symlink_to(strange[0])
+        host, order = far(tmp_path, freight)
+        assert host.carry("two", order, lambda line: None)[0] == "done"
+        assert its.exists() is not killed
+        host.close()
+        assert set(folders(kept)) == {*strange, *([] if killed else [its])}
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_what_another_machine_left_in_a_shared_folder_is_not_ours_to_remove(
+    tmp_path: Path, freight: Freight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("FETTLE_WORKER_FOLDER", str(kept))
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "another")
+        gone, order = far(tmp_path, freight)
+        assert gone.carry("one", order, lambda line: None)[0] == "done"
+        [its] = folders(kept)
+        # As if it had been killed.
+        [seat] = gone._free
+        seat.close()
+        release(seat.held)
+    host, order = far(tmp_path, freight)
+    assert host.carry("two", order, lambda line: None)[0] == "done"
+    host.close()
+    assert folders(kept) == [its]
+
+
+def test_a_piece_that_ends_when_its_host_is_closed_leaves_nothing(
+    tmp_path: Path, freight: Freight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("FETTLE_WORKER_FOLDER", str(kept))
+    host, order = far(tmp_path, freight)
+    harvest = host._harvest
+
+    def late(*given: Any) -> Any:
+        closing = threading.Thread(target=host.close)
+        closing.start()
+        wait_until(lambda: host._closed)
+        found = harvest(*given)
+        late.closing = closing  # type: ignore[attr-defined]
+        return found
+
+    monkeypatch.setattr(host, "_harvest", late)
+    assert host.carry("one", order, lambda line: None)[0] == "done"
+    late.closing.join()  # type: ignore[attr-defined]
+    assert folders(kept) == []
+    assert host._free == []
 
 
 def test_a_host_can_travel() -> None:
