@@ -140,7 +140,7 @@ def diagnose(patient: Patient, forecast: Forecast, limits: Limits) -> Diagnosis 
             return Diagnosis(
                 "too little data",
                 f"{evidence}, and {_told(patient, forecast)}.",
-                (more, *_less(patient)),
+                ("Collect more data.", *_less(patient)),
             )
         return Diagnosis("overfit", f"{evidence}.", (*_less(patient), more))
     found = _compared(patient, kept) or f"Validation loss {_loss(kept['val_loss'])}"

@@ -150,7 +150,7 @@ def _imbalance(seen: Evidence) -> Iterator[Advice]:
     if uneven is not None:
         rarest, commonest = uneven
         yield Advice(
-            "Collect more examples of the rare classes, or weight them (split.balance).",
+            "Collect more examples of the rare classes, or weigh them if none are (split.balance).",
             f"Training saw {seen.train[commonest]:,} examples of “{commonest}” and "
             f"{seen.train[rarest]:,} of “{rarest}”.",
         )
@@ -203,9 +203,10 @@ def _edges(seen: Evidence) -> Iterator[Advice]:
         reasons.append(f"{value:g} for {words}")
     if directions:
         yield Advice(
-            f"Widen the search: {', '.join(directions)}.",
+            f"Search further: {', '.join(directions)}.",
             f"The best trial ({best['trial']}) lies at the edge of what was tried, with "
-            f"{', '.join(reasons)}; the best may lie beyond.",
+            f"{', '.join(reasons)}. Where search.space goes on there, give it more trials; where "
+            "it ends, widen it.",
         )
 
 
@@ -214,7 +215,8 @@ def _readers(seen: Evidence) -> Iterator[Advice]:
     others = [reader for reader in get_args(Text) if reader not in tried]
     if seen.reads_texts and tried and others:
         yield Advice(
-            f"Let the search try what else reads texts: {', '.join(others)} (search.space.text).",
+            f"Let the search try what else reads texts: {', '.join(others)} (search.space.text, "
+            "or more trials where they are in it).",
             f"Its {len(seen.trials)} trials read them with {', '.join(sorted(tried))} alone.",
         )
 
@@ -249,7 +251,8 @@ def _fit(seen: Evidence) -> Iterator[Advice]:
     if found is None or found.verdict == "good fit":
         return
     what = _REMEDIES[found.verdict]
-    tried = f" Of use may be: {' '.join(found.next)}" if found.next else ""
+    steps = [step for step in found.next if step.rstrip(".") not in what]
+    tried = f" Of use may be: {' '.join(steps)}" if steps else ""
     yield Advice(what, f"{found.evidence}{tried}")
 
 
@@ -318,9 +321,12 @@ def _teacher(seen: Evidence) -> Iterator[Advice]:
     gain = taught(seen.compared, seen.objective)
     if gain is not None and gain.low <= 0:
         what = "harmed" if gain.high < 0 else "gave nothing that is proven"
+        promising = gain.value > 0
         yield Advice(
-            "Train the small network from the labels alone (distill.hard_weight: 1), or let it "
-            "learn from a better teacher.",
+            "Give the teacher a fairer trial: more seeds, or more validation examples."
+            if promising
+            else "Train the small network from the labels alone (distill.hard_weight: 1), or let "
+            "it learn from a better teacher.",
             f"Its teacher, {seen.compared.teacher}, {what}: with it the {seen.objective.title} on "
             f"validation changes by {gain.words}.",
         )

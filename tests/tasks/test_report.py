@@ -378,7 +378,7 @@ def test_advice_on_texts_names_what_was_not_tried(tmp_path, monkeypatch):
         trials = pd.read_csv(made.search.trials.path)
         made.search.trials.write(trials.assign(text="pool"))
 
-    advice = "what else reads texts: convolution, transformer (search.space.text)"
+    advice = "what else reads texts: convolution, transformer (search.space.text, or more"
     types = {"types": ("numeric", "text")}
     build_one = partial(build, monkeypatch=monkeypatch)
     assert advice in words(build_one(tmp_path / "one", change=only_pool, **types))
@@ -389,7 +389,7 @@ def test_advice_on_texts_names_what_was_not_tried(tmp_path, monkeypatch):
 def test_advice_on_the_search_names_the_edges(tmp_path, monkeypatch):
     text = words(build(tmp_path, monkeypatch))
     # Of the synthetic trials the best has depth 3 of 1 to 3 and batch size 64 of 32 and 64.
-    assert "Widen the search: a higher depth, a higher batch size." in text
+    assert "Search further: a higher depth, a higher batch size." in text
     assert "with 3 for depth, 64 for batch size" in text
 
 
