@@ -106,7 +106,12 @@ def _sized(
             (one for one in presets.PRESETS if _takes(decision, raw, one) <= minutes),
             presets.PRESETS[-1],
         )
-        reason = f"as of {preset.name} data, for {minutes:g} minutes: {preset.reason}"
+        fits = _takes(decision, raw, preset) <= minutes
+        reason = (
+            f"for {minutes:g} minutes, values as of {preset.name} data"
+            if fits
+            else f"nothing fits into {minutes:g} minutes, so the least: as of {preset.name} data"
+        )
     sized = _values(decision, raw, preset)
     words = [f"{'.'.join(place)} {_said(value)}" for place, value in sized.items()]
     told = f". Set: {'; '.join(words)}" if words else ""

@@ -6,6 +6,7 @@ the machine has; on one visible core the same two threads take turns.
 """
 
 import gc
+import logging
 import os
 import random
 import sys
@@ -39,6 +40,12 @@ def _import_tensorflow() -> None:
         os.close(nowhere)
 
 
+def _is_for_people(record: logging.LogRecord) -> bool:
+    """All but that graphs are traced again: each serves networks of one make, and there are many
+    makes."""
+    return "tf.function retracing" not in record.getMessage()
+
+
 def pin() -> None:
     """Fix the threads of TensorFlow, and those of BLAS and OpenMP in libraries loaded so far; let
     memory of GPUs be taken as it is needed.
@@ -68,6 +75,8 @@ def pin() -> None:
                 f"TensorFlow already runs with {found} threads (0: as many as cores); "
                 f"call determinism.start before anything else uses TensorFlow"
             ) from None
+    # Added once, however often this is called.
+    tf.get_logger().addFilter(_is_for_people)
     tf.config.experimental.enable_op_determinism()
     # The linear algebra of NumPy and scikit-learn also sums in another order with more threads.
     threadpool_limits(1)

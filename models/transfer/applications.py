@@ -197,7 +197,10 @@ def _trained(source: Application, given: str | None) -> keras.Model:
     path = _weights_file(source, given)
     try:
         network = _made(source)
-        network.load_weights(path)
+        with warnings.catch_warnings():
+            # Keras warns of every layer before it raises of all.
+            warnings.simplefilter("ignore", UserWarning)
+            network.load_weights(path)
     except Exception as error:
         # What is damaged, or made to do harm, raises errors of any class in Keras and HDF5.
         raise _unfit(source, path, _first(error)) from None
@@ -210,8 +213,8 @@ def _unfit(source: Application, path: Path, why: str) -> InputError:
     options = ", ".join(f"{name} {value}" for name, value in _options(source).items())
     return InputError(
         f"{path}: these are no weights of {source.network}{f' with {options}' if options else ''}, "
-        f"without its last layer: {why}.\nIts options have to be those of the file, which often "
-        f"names them (mobilenet_v2_0.35_224_no_top: alpha 0.35)."
+        f"without its last layer: {why.rstrip(': .')}.\nIts options have to be those of the file, "
+        f"which often names them (mobilenet_v2_0.35_224_no_top: alpha 0.35)."
     )
 
 

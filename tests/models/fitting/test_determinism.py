@@ -1,3 +1,4 @@
+import logging
 import random
 import subprocess
 import sys
@@ -87,3 +88,17 @@ def test_draws_by_other_threads_do_not_show_in_a_network():
 
     for quiet, disturbed in zip(outputs(0), outputs(1), strict=True):
         np.testing.assert_array_equal(quiet, disturbed)
+
+
+def test_that_graphs_are_traced_again_is_nobody_s_business():
+    """Each serves networks of one make, and a search has many makes."""
+    determinism.pin()
+    determinism.pin()
+    logger = logging.getLogger("tensorflow")
+    [passes] = [one for one in logger.filters if one is determinism._is_for_people]
+    for message, shown in (
+        ("5 out of the last 15 calls to %s triggered tf.function retracing.", False),
+        ("%s is something else", True),
+    ):
+        record = logging.LogRecord("tensorflow", 30, "", 1, message, ("it",), None)
+        assert passes(record) == shown
