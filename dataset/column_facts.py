@@ -12,6 +12,8 @@ from dataset.tables.cells import Cells, Words
 
 MOST_COUNTED = 1000
 """Values are counted one by one where a column has at most so many different ones."""
+FEW_STRAYS = 0.1
+"""Texts among numbers in more of the cells than this are no slips."""
 LOOKED_AT = 2000
 """Texts whose words and digits are looked at, evenly taken from the column."""
 
@@ -38,6 +40,8 @@ class Facts:
     """Words of a text on average; 1 for numbers."""
     digits: float
     """Share of texts that hold a digit; 1 for numbers."""
+    stray: str | None
+    """The first of a few texts among numbers; None where there are none, or more than a few."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -98,7 +102,15 @@ def _of(cells: Cells, column: Column) -> Facts:
         order=_places(codes, distinct) if numbers is None else numbers,
         words=words,
         digits=digits,
+        stray=_stray(cells) if column.type == "categorical" else None,
     )
+
+
+def _stray(cells: Cells) -> str | None:
+    """A text that makes a column of numbers one of texts, where it has but a few."""
+    strange = ~cells.absent & ~np.isfinite(cells.numbers())
+    few = 0 < strange.sum() <= FEW_STRAYS * (~cells.absent).sum()
+    return str(cells.texts()[strange.argmax()]) if few else None
 
 
 def _places(codes: npt.NDArray[np.intp], distinct: Words) -> npt.NDArray[np.float64]:

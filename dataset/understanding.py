@@ -123,6 +123,12 @@ def task(targets: Sequence[Facts]) -> tuple[Task, str]:
     if len(targets) > 1:
         return _task_of_several(targets)
     column = targets[0]
+    if column.stray is not None and column.distinct > FEW:
+        raise InputError(
+            f"--target {column.name!r} holds numbers, and a few texts such as {column.stray!r}.\n"
+            f"If they mean that nothing is known: --missing {column.name}={column.stray}. If all "
+            "of them are classes: --task classification."
+        )
     if column.numbers is None:
         return "classification", f"{column.distinct} different texts"
     if column.distinct == 2:
@@ -166,7 +172,8 @@ def _not_feature(column: Facts) -> str:
 
 def _names_rows(column: Facts) -> str:
     """Why a column of texts is an id, or nothing."""
-    if column.missing >= 0.05 or column.present <= FEW:
+    if column.missing >= 0.05 or column.present <= FEW or column.stray is not None:
+        # Of numbers with a few texts among them a check says what they are.
         return ""
     if column.words <= 1.2 and column.distinct > 0.95 * column.present:
         return f"an id: {column.distinct:,} different texts in {column.present:,} rows"

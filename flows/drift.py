@@ -158,7 +158,8 @@ def _read(
 
     reading = Reading(ingest.target, Missing(ingest.missing, ingest.missing_in), ingest.picture)
     new = read_arrivals(path, reference.schema(), chosen.target(), reading)
-    frame = read_table(path)
+    # Whoever logs meanwhile appends to it.
+    frame = read_table(path).iloc[: len(new.names)]
     if last is not None and last < len(frame):
         new, frame = _ending(new, len(frame) - last), frame.iloc[-last:].reset_index(drop=True)
     wanted = predicted(chosen.target(), chosen.decision(), _no_rows(chosen.target()))

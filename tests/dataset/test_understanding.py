@@ -389,3 +389,19 @@ def test_real_tables_are_understood(path: str) -> None:
 def test_facts_take_the_types_they_are_given() -> None:
     (column,) = known({"zip": "categorical"}, zip=["8001", "8002"])
     assert column.numbers is None
+
+
+def test_one_strange_cell_makes_no_id_of_numbers_and_no_classes_of_a_quantity() -> None:
+    values = [f"{place / 7:.3f}" for place in range(299)]
+    [clean] = known(size=values)
+    [strange] = known(size=[*values, "inf"])
+    assert (clean.type, strange.type) == ("numeric", "categorical")
+    assert (clean.stray, strange.stray) == (None, "inf")
+    assert understanding.not_features([strange]) == []
+    assert understanding.task([clean])[0] == "regression"
+    with pytest.raises(InputError, match=r"a few texts such as 'inf'\.\n.*--missing size=inf"):
+        understanding.task([strange])
+    # Codes that are numbers and letters alike are what they were.
+    [codes] = known(code=[f"{'A' if place % 2 else ''}{place}" for place in range(300)])
+    assert codes.stray is None
+    assert [one.name for one in understanding.not_features([codes])] == ["code"]
