@@ -5,6 +5,7 @@ where it is wrong. What would do harm if it were wrong (rows that belong togethe
 time) is only ever proposed.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ PARTS = _words("part split set subset fold partition")
 WEIGHTS = ("sample_weight", "instance_weight", "row_weight", "fnlwgt")
 FLAGS = _words("0 1 0.0 1.0 yes no true false")
 """What a label may say in a column of its own."""
+COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 FEW = 20
 """At most so many whole numbers are classes; more are a quantity."""
 RARE = 0.24
@@ -176,6 +178,8 @@ def _names_rows(column: Facts) -> str:
         # Of numbers with a few texts among them a check says what they are.
         return ""
     if column.words <= 1.2 and column.distinct > 0.95 * column.present:
+        if column.counts and all(map(COMMA.fullmatch, column.counts)):
+            return "numbers with a decimal comma, which are read as texts: write a decimal point"
         return f"an id: {column.distinct:,} different texts in {column.present:,} rows"
     # With a digit in them: codes such as ticket numbers rather than names.
     coded = column.words <= 3 and column.digits > 0.9 and not GROUPS & set(column.tokens)

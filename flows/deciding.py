@@ -87,6 +87,9 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
     task, because = understanding.task(targets) if wishes.task is None else (wishes.task, "told")
     weight = wishes.weight
     ignored = _ignored(known, chosen, wishes)
+    if known and not {column.name for column in known} - {*ignored, *chosen}:
+        told = "".join(f"\n- {name!r}: {reason}" for name, reason in ignored.items())
+        raise InputError(f"{wishes.path}: no feature column is left beside the target.{told}")
     part = wishes.part or _clear_part(known, wishes)
     parting = _parting(wishes, part, given)
     goal = understanding.goal(task, targets)

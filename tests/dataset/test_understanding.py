@@ -405,3 +405,9 @@ def test_one_strange_cell_makes_no_id_of_numbers_and_no_classes_of_a_quantity() 
     [codes] = known(code=[f"{'A' if place % 2 else ''}{place}" for place in range(300)])
     assert codes.stray is None
     assert [one.name for one in understanding.not_features([codes])] == ["code"]
+
+
+def test_a_decimal_comma_is_named() -> None:
+    [commas] = known(size=[f"{place},5" for place in range(300)])
+    [found] = understanding.not_features([commas])
+    assert found.reason.startswith("numbers with a decimal comma")
