@@ -19,6 +19,9 @@ from pipeline.graph import Node, sections, trace
 from pipeline.params_file import load, read_raw, whole
 from pipeline.project import EXPECTED, open_project
 
+PARTS = 3
+"""Train, validation and holdout."""
+
 
 def init(wishes: Wishes, stand: Path) -> None:
     """Look at the data, decide, track them with DVC and set params.yaml; `stand` is where paths
@@ -57,9 +60,22 @@ def init(wishes: Wishes, stand: Path) -> None:
         print(shown(line))
     for finding in decision.findings:
         print(shown(f"{finding.severity}: {finding}"))
-    for hint in decision.hints:
+    for hint in (*_too_rare(decision), *decision.hints):
         print(shown(f"hint: {hint}"))
     print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
+
+
+def _too_rare(decision: Decision) -> list[str]:
+    """Classes of which the split will say that they are not in every part."""
+    if decision.values["split"]["method"] != "stratified":
+        return []
+    counts = decision.read.profile["classes"] or {}
+    return [
+        f"class {name!r} has {count} row{'s' if count > 1 else ''}, and train, validation and "
+        "holdout need one each: give it more, merge it with another or remove it before ./fettle run"
+        for name, count in counts.items()
+        if count < PARTS
+    ]
 
 
 def _params() -> dict[str, Any]:

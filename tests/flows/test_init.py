@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -619,3 +620,14 @@ def test_the_estimate_says_what_it_supposes_of_other_data(
     finetune: dict[str, object], told: str
 ) -> None:
     assert flows.init._taken_as_large({"finetune": finetune}) == told
+
+
+@pytest.mark.parametrize(("method", "told"), [("stratified", ["'c' has 1 row,"]), ("time", [])])
+def test_a_class_that_cannot_be_in_every_part_is_hinted_at(method: str, told: list[str]) -> None:
+    decision: Any = SimpleNamespace(
+        values={"split": {"method": method}},
+        read=SimpleNamespace(profile={"classes": {"a": 50, "b": 3, "c": 1}}),
+    )
+    found = flows.init._too_rare(decision)
+    assert len(found) == len(told)
+    assert all(words in line for words, line in zip(told, found, strict=True))
