@@ -72,7 +72,7 @@ def _too_rare(decision: Decision) -> list[str]:
     counts = decision.read.profile["classes"] or {}
     return [
         f"class {name!r} has {count} row{'s' if count > 1 else ''}, and train, validation and "
-        "holdout need one each: give it more, merge it with another or remove it before ./fettle run"
+        "holdout need one each: give it more, merge it with another or remove it first"
         for name, count in counts.items()
         if count < PARTS
     ]
