@@ -108,11 +108,6 @@ def read_raw_data() -> Raw:
             f"{PARAMS}: ingest.path: {path!r} was given; it must lie below data/.\n"
             "To use a file from elsewhere: ./fettle init PATH --target COLUMN"
         )
-    if not Path(path).exists() and not Path(f"{path}.dvc").exists():
-        raise InputError(
-            f"{PARAMS}: ingest.path: {path!r}: there is no such file or folder.\n"
-            "Name one below data/, or bring it with: ./fettle init PATH --target COLUMN"
-        )
     if not EXPECTED.is_file():
         raise InputError(
             f"{EXPECTED} is missing: it says what the data must look like.\n"
