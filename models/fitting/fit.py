@@ -102,7 +102,9 @@ def _shuffled(
 
 
 def _from_file(rows: Rows, others: Sequence[Array], size: int, seed: int) -> tuple[_Epoch, int]:
-    block_size, blocks, pooled = block_rows(rows), blocks_of(rows), pool_blocks(rows)
+    block_size, blocks = block_rows(rows), blocks_of(rows)
+    # Of very large rows a pool has fewer than a batch is to have, which then decides.
+    pooled = max(pool_blocks(rows), math.ceil(size / block_size))
     pools = math.ceil(blocks / pooled)
 
     def read(chosen: npt.NDArray[np.int64]) -> list[Array]:

@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from models.fitting import criterion, determinism, fit, progress
+from models.fitting import criterion, determinism, fit, progress, rows
 from models.fitting.rows import BLOCK_ROWS, FileRows
 from models.networks import network
 from tests.models import small
@@ -81,6 +81,18 @@ def test_rows_of_a_file_come_once_an_epoch_in_another_order_within_pools(many, m
     pool = first[: 2 * BLOCK_ROWS] // BLOCK_ROWS
     assert len(set(pool.tolist())) == 2
     assert 0.4 < (pool[:1000] == pool[0]).mean() < 0.6
+
+
+def test_a_batch_is_as_large_as_asked_for_however_large_its_rows_are(monkeypatch):
+    determinism.start(1)
+    monkeypatch.setattr(rows, "POOL_BYTES", 160)
+    kept = FileRows((10,))
+    kept.append(np.arange(1000, dtype=np.float32).reshape(100, 10))
+    # A pool has room for four of these rows.
+    assert rows.block_rows(kept) * rows.pool_blocks(kept) <= 4
+    dataset, steps = fit.batches(kept, [np.arange(100)], size=32, seed=1)
+    sizes = [len(codes) for _, codes in dataset.take(steps)]
+    assert sizes == [32, 32, 32, 4]
 
 
 def halves(items):
