@@ -154,6 +154,8 @@ class _Round:
             try:
                 place, kind, told = self._events.get(timeout=OFTEN)
             except queue.Empty:
+                # Says where a cluster is gone: a thread may wait for it for ever.
+                self._pool.capacity()
                 continue
             if kind == "said":
                 self._hearing.said(place, told)

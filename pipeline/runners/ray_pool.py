@@ -3,8 +3,11 @@
 import contextlib
 import logging
 import os
+import secrets
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -21,12 +24,22 @@ from pipeline.runners.terms import elsewhere
 
 LONELY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Environment of a node that is started here: it listens on 127.0.0.1 alone."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Environment of this process, read when Ray is imported: no telemetry, no warning about GPUs."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+}
+"""Environment of this process, read when Ray is imported: no telemetry, no warning about GPUs, and
+no node that Ray starts by itself for whoever calls it after its end."""
 MEMORY = 128 * 2**20
 """Bytes of Ray's store on a node that is started here: what travels is small."""
 PARTING = host.PARTING + 1
 """Seconds that actors have to remove what they laid down for the run."""
+PATIENCE = 20.0
+"""Seconds that a cluster may be away. After a minute Ray ends the process that waits for it (2.60:
+`std::_Exit` in rpc_client.h): by then none must wait any more."""
+AGAIN = 0.5
+"""Seconds between two tries to reach it."""
 
 
 class RayPool(Pool):
@@ -41,18 +54,33 @@ class RayPool(Pool):
         self._workers = workers
         self._root = root
         self._held = ExitStack()
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._carrying = 0
         self._free: list[Any] = []
         self._all: list[Any] = []
         self._make: Callable[[], Any] | None = None
         self._ray: Any = None
+        self._control = ("", 0)
 
     def capacity(self) -> int:
         """CPUs of all nodes there are now; where there are GPUs, as many pieces as have theirs."""
         if self._make is None:
             self._open()
+        self._require_there()
         nodes = self._nodes()
         return sum(places(node, share(nodes, self._gpus)) for node in nodes)
+
+    def _require_there(self) -> None:
+        """Ray itself waits for a cluster that has gone, whatever is asked of it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(self._control, timeout=PATIENCE).close()
+                return
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise self._away(error) from None
+                time.sleep(AGAIN)
 
     def _nodes(self) -> list[Mapping[str, float]]:
         """What each node that is alive has."""
@@ -63,6 +91,7 @@ class RayPool(Pool):
 
     def _open(self) -> None:
         os.environ.update(QUIET if self._address else QUIET | LONELY)
+        _prove_ourselves(own=self._address is None)
         import ray
         from ray import cloudpickle
 
@@ -80,6 +109,8 @@ class RayPool(Pool):
             # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
         self._held.callback(ray.shutdown)
+        name, port = ray.get_runtime_context().gcs_address.rsplit(":", 1)
+        self._control = (name.strip("[]"), int(port))
         asked = share(self._nodes(), self._gpus)
         # Two calls at once, since an actor is closed while it carries a piece.
         kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0, max_concurrency=2)(
@@ -103,23 +134,32 @@ class RayPool(Pool):
 
     def carry(self, order: Order, work: Work, said: Callable[[Line], None]) -> tuple[Any, ...]:
         """As `Pool.carry`."""
-        actor = self._take()
+        if (actor := self._take()) is None:
+            return ("lost", "the run has ended")
         try:
             while (told := self._run(actor, order, said))[0] == "away":
                 order = self._supply(actor, order, work)
         except self._ray.exceptions.RayActorError:
             return ("lost", "the Ray actor ended")
-        with self._guard:
-            self._free.append(actor)
-        return told
+        else:
+            with self._guard:
+                self._free.append(actor)
+            return told
+        finally:
+            with self._guard:
+                self._carrying -= 1
+                self._guard.notify_all()
 
-    def _take(self) -> Any:
+    def _take(self) -> Any | None:
+        """An actor that is free, or a new one; None where the pool is closed."""
         with self._guard:
-            if self._free:
-                return self._free.pop()
-            assert self._make is not None
-            self._all.append(self._make())
-            return self._all[-1]
+            if self._make is None:
+                return None
+            if not self._free:
+                self._free.append(self._make())
+                self._all += self._free
+            self._carrying += 1
+            return self._free.pop()
 
     def _run(self, actor: Any, order: Order, said: Callable[[Line], None]) -> tuple[Any, ...]:
         told: tuple[Any, ...] = ()
@@ -141,13 +181,18 @@ class RayPool(Pool):
 
     def close(self, *, at_once: bool) -> None:
         """End what was started here; on an existing cluster the run's own actors."""
+        with self._guard:
+            self._make = None
         try:
             self._part()
         finally:
             for actor in self._all:
                 with contextlib.suppress(Exception):
                     self._ray.kill(actor)
-            self._all, self._free, self._make = [], [], None
+            # Who still waits for one of them is told now that it has ended; Ray has to be there.
+            with self._guard:
+                self._guard.wait_for(lambda: not self._carrying, timeout=PARTING)
+            self._all, self._free = [], []
             self._held.close()
 
     def _part(self) -> None:
@@ -176,6 +221,22 @@ def places(node: Mapping[str, float], gpus: int) -> int:
     """Actors that a node has room for, where each asks for so many GPUs."""
     cpus = int(node.get("CPU", 0))
     return min(cpus, int(node.get("GPU", 0)) // gpus) if gpus else cpus
+
+
+def _prove_ourselves(*, own: bool) -> None:
+    """Have Ray show its token, where there is one, and ask for one on a node of the run's own.
+
+    `ray start` asks for a token from the day on which one lies in the home folder; `ray.init` with
+    an address shows none unless it is told to.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if own:
+        # Of this process alone: Ray would write one for good.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    kept = os.environ.get("RAY_AUTH_TOKEN_PATH", str(Path.home() / ".ray" / "auth_token"))
+    if "RAY_AUTH_TOKEN" in os.environ or Path(kept).is_file():
+        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 @contextmanager
