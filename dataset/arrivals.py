@@ -67,7 +67,9 @@ def read_arrivals(path: Path, schema: Schema, target: Target, reading: Reading) 
     in a list, or as the one array of an `.npz` file.
     """
     if schema.kind == "table":
-        return _rows(path, schema, target, reading)
+        from dataset.tables.read import read_raw_table
+
+        return table_arrivals(read_raw_table(path), schema, target, reading)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder.")
     if path.suffix.lower() == ARRAYS:
@@ -75,10 +77,10 @@ def read_arrivals(path: Path, schema: Schema, target: Target, reading: Reading) 
     return _pictures(path, schema, target, reading)
 
 
-def _rows(path: Path, schema: Schema, target: Target, reading: Reading) -> Arrivals:
-    from dataset.tables.read import read_raw_table, typed
+def table_arrivals(raw: "Raw", schema: Schema, target: Target, reading: Reading) -> Arrivals:
+    """The same of a table that has been read, for who looks at its other columns too."""
+    from dataset.tables.read import typed
 
-    raw = read_raw_table(path)
     features = typed(raw.frame, schema.columns, reading.missing, raw.origin)
     known = _known(raw, schema, target, reading)
     return Arrivals(features, "row", range(1, len(raw.frame) + 1), known, [])

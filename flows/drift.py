@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dataset.arrivals import Arrivals, Known, Reading, read_arrivals
+from dataset.arrivals import Arrivals, Known, Reading, table_arrivals
 from dataset.checks import logged
 from dataset.checks.findings import Finding
 from dataset.checks.logged import Difference
@@ -24,7 +24,7 @@ from dataset.examples import Examples
 from dataset.tables.cells import Missing
 from dataset.target import Target
 from flows.champion_keeping import FOLDER, Keeping
-from flows.predict_log import MODEL, identity, predicted
+from flows.predict_log import MODEL, identity, predicted, undisturbed
 from metrics.intervals import Bootstrap, Sample
 from metrics.objective import Objective
 from metrics.threshold import Decision
@@ -154,12 +154,13 @@ def _in_use(root: Path) -> Iterator[tuple[Chosen, Reference]]:
 def _read(
     path: Path, chosen: Chosen, reference: Reference, ingest: "IngestParams", last: int | None
 ) -> _Log:
-    from dataset.tables.read import read_table
+    from dataset.tables.read import read_raw_table
 
     reading = Reading(ingest.target, Missing(ingest.missing, ingest.missing_in), ingest.picture)
-    new = read_arrivals(path, reference.schema(), chosen.target(), reading)
-    # Whoever logs meanwhile appends to it.
-    frame = read_table(path).iloc[: len(new.names)]
+    with undisturbed(path):
+        raw = read_raw_table(path)
+    # Both of what was read once, since the log may grow.
+    new, frame = table_arrivals(raw, reference.schema(), chosen.target(), reading), raw.frame
     if last is not None and last < len(frame):
         new, frame = _ending(new, len(frame) - last), frame.iloc[-last:].reset_index(drop=True)
     wanted = predicted(chosen.target(), chosen.decision(), _no_rows(chosen.target()))

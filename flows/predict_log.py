@@ -6,7 +6,10 @@ targets, empty where they are not known yet, and the predictions. Texts are as t
 to be read by `./fettle drift`, not by a spreadsheet.
 """
 
+import fcntl
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +56,25 @@ def append(
     """
     table = _table(new, schema, target, said, model, time)
     header = ",".join(_quoted(name) for name in table.columns)
-    there = _fitting(path, header)
-    text = table.to_csv(index=False, header=not there, lineterminator="\n")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In one write at the end, so that two who append do not mix their rows.
-    with path.open("ab", buffering=0) as file:
+    with path.open("ab") as file:
+        # Else two who append would mix their rows, or both begin the file.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        there = _fitting(path, header)
+        text = table.to_csv(index=False, header=not there, lineterminator="\n")
         file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def undisturbed(path: Path) -> Iterator[None]:
+    """Let nobody append to a log while it is read: its last row is whole then."""
+    if not path.is_file():
+        # A folder, or nothing: whoever reads it says so.
+        yield
+        return
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def _fitting(path: Path, header: str) -> bool:

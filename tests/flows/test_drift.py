@@ -1,7 +1,9 @@
 """`fettle drift` on logs that `fettle predict --log` wrote, and on a user's own."""
 
+import fcntl
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from dataset.arrivals import Arrivals, Known
 from dataset.checks.reference import Reference, looked_at, looks
 from dataset.examples import PICTURE, Column, Development, Examples, Schema
+from dataset.tables import read
 from dataset.target import Target
 from flows import champion, drift, predict, predict_log
 from metrics.threshold import Decision
@@ -101,6 +104,58 @@ def test_only_the_last_rows_count_where_that_is_asked(nights: Nights, capsys: An
     assert drift.drift(log) == ExitCode.DRIFTED
     assert drift.drift(log, last=600) == ExitCode.OK
     assert "no drift in 600 rows" in capsys.readouterr().out
+
+
+def test_a_log_that_grows_meanwhile_is_read_as_it_was(nights: Nights, monkeypatch: Any) -> None:
+    log = use(nights, "growing.csv")
+    lines = log.read_text().splitlines(keepends=True)
+    whole = read.read_raw_table
+
+    def grown(path: Path) -> Any:
+        found = whole(path)
+        with path.open("a") as file:
+            file.writelines(lines[1:101])
+        return found
+
+    monkeypatch.setattr(read, "read_raw_table", grown)
+    assert drift.look(nights.root, log).rows == 600
+    assert drift.look(nights.root, log, last=50).rows == 50
+
+
+def test_a_row_under_way_is_waited_for(nights: Nights) -> None:
+    log = use(nights, "written.csv")
+    *lines, last = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines))
+    with ThreadPoolExecutor() as threads, log.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(last[:30])
+        file.flush()
+        looked = threads.submit(drift.look, nights.root, log)
+        wait([looked], timeout=2)
+        file.write(last[30:])
+        file.close()
+        assert looked.result().rows == 600
+
+
+def test_rows_of_two_who_append_do_not_mix(tmp_path: Path) -> None:
+    columns = (Column(name="a", type="numeric"),)
+    schema = Schema(kind="table", task="regression", targets=("v",), columns=columns, shape=())
+    target = Target(task="regression", names=("v",), quantities=(), class_weights=())
+    decision = Decision(task="regression", positive=None, thresholds=())
+    path = tmp_path / "logs" / "log.csv"
+
+    def append(number: int) -> None:
+        given = new({"a": np.full(20_000, number, dtype=np.float32)}, None)
+        said = np.full((20_000, 1), number, dtype=np.float32)
+        predict_log.append(path, given, schema, target, (decision, said), model="m", time="now")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(append, range(8)))
+    table = pd.read_csv(path)
+    # One header, though nobody found a file; and each one's rows together.
+    assert len(table) == 8 * 20_000
+    assert (table["a"] == table["prediction v"]).all()
+    assert int((table["a"].diff() != 0).sum()) == 8
 
 
 def test_a_users_own_table_of_inputs_will_do(nights: Nights, capsys: Any) -> None:
