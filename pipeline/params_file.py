@@ -3,7 +3,6 @@
 What is wrong is said by file, key, what was given and what is allowed.
 """
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +13,12 @@ from pydantic import ValidationError, create_model
 from pipeline.errors import InputError
 from pipeline.params import Section
 from pipeline.run_params import RunParams
-from pipeline.yaml_file import LETTERS, read_yaml
+from pipeline.wrong_params import explain, short
+from pipeline.yaml_file import read_yaml
 
 PARAMS = Path("params.yaml")
 APART = ("champion",)
 """Sections that no stage depends on and that the commands they are for read by themselves."""
-SHOWN = 10
-"""Wrong keys told at the most."""
-
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -56,7 +53,7 @@ def read_raw(path: Path = PARAMS) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} must hold one section per stage; it holds {_short(content)}.")
+        raise InputError(f"{path} must hold one section per stage; it holds {short(content)}.")
     return content
 
 
@@ -96,36 +93,5 @@ def _checked(raw: Mapping[str, Any], types: Mapping[str, type[Section]], path: P
         # Through JSON, since strict JSON takes a list for a tuple and a text for a literal.
         found = whole.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        raise InputError(_explain(error, types, path)) from None
+        raise InputError(explain(error, types, path)) from None
     return Params({name: getattr(found, name) for name in fields})
-
-
-def _explain(error: ValidationError, types: Mapping[str, type[Section]], path: Path) -> str:
-    problems = error.errors()
-    lines = [_told(problem, types, path) for problem in problems[:SHOWN]]
-    rest = len(problems) - SHOWN
-    return "\n".join([*lines, *([f"and {rest} more"] if rest > 0 else [])])
-
-
-def _told(problem: Any, types: Mapping[str, type[Section]], path: Path) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location)[:LETTERS] or "the file"
-    if problem["type"] == "extra_forbidden":
-        known = list(types) if len(location) == 1 else list(types[location[0]].model_fields)
-        near = difflib.get_close_matches(location[-1][:LETTERS], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}."
-        return f"{path}: {key}: there is no such key; {hint}"
-    if problem["type"] == "missing":
-        return f"{path}: {key}: is missing, and has no default."
-    message = problem["msg"].removeprefix("Value error, ")[: 2 * LETTERS]
-    message = message[:1].lower() + message[1:]
-    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
-        # About several keys of a section, which the message names.
-        return f"{path}: {key}: {message}."
-    return f"{path}: {key}: {_short(problem['input'])} was given; {message}."
-
-
-def _short(value: Any) -> str:
-    """A value as YAML would have it in one line, if need be without its end."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= LETTERS else text[:LETTERS] + "…"

@@ -1,8 +1,8 @@
 """What can be transferred from, as values of params.yaml. Free of Keras."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from pipeline.params import Section
 
@@ -44,7 +44,31 @@ class OtherData(Section):
     """Of a table, the column of its labels or quantities; null: called as the target here."""
 
 
-TransferSource = SelfMade | Application | Earlier | OtherData
+def _kind(value: Any) -> str | None:
+    """Which of the four a value is meant to be, by the key that only this one has."""
+    if isinstance(value, str):
+        return "SelfMade" if value in get_args(SelfMade) else None
+    if not isinstance(value, dict):
+        return type(value).__name__ if isinstance(value, Section) else None
+    return next((name for key, name in _BY_KEY.items() if key in value), None)
+
+
+_BY_KEY = {"network": "Application", "model": "Earlier", "data": "OtherData"}
+TransferSource = Annotated[
+    Annotated[SelfMade, Tag("SelfMade")]
+    | Annotated[Application, Tag("Application")]
+    | Annotated[Earlier, Tag("Earlier")]
+    | Annotated[OtherData, Tag("OtherData")],
+    Discriminator(
+        _kind,
+        custom_error_type="source",
+        custom_error_message=(
+            f"a source is {', '.join(get_args(SelfMade))}, or one of "
+            "{network: NAME, options: {}, weights: imagenet or FILE}, {model: FILE}, "
+            "{data: PATH, target: COLUMN or null}"
+        ),
+    ),
+]
 
 
 def told(source: TransferSource) -> str:
