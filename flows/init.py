@@ -9,6 +9,7 @@ from dataset.checks import expectations
 from flows.bringing import bringing, sized
 from flows.deciding import Decision, decide, pixels, training_rows
 from flows.placing import arriving
+from flows.set_before import remember, taken_back
 from flows.setting import changed, write_params
 from flows.wishes import Wishes
 from models import presets
@@ -31,6 +32,8 @@ def init(wishes: Wishes, stand: Path) -> None:
     from: InputError is raised first.
     """
     raw = _params()
+    back = taken_back(raw)
+    raw = changed(raw, back)
     with (
         bringing(wishes, stand) as brought,
         arriving(wishes.path, stand, wishes.test, wishes.validation, wishes.query) as arrival,
@@ -45,7 +48,8 @@ def init(wishes: Wishes, stand: Path) -> None:
     decision.values.update(brought.values(decision))
     suited, told = _sized(decision, raw, wishes.minutes)
     expectations.write(expected, EXPECTED)
-    write_params(decision.values, suited)
+    write_params(decision.values, back | suited)
+    remember(raw, suited)
     _render()
     rows = decision.read.profile["rows"]
     print(f"{arrival.place}: {rows:,} rows, tracked by DVC ({arrival.tracked}.dvc)")
@@ -55,6 +59,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         *decision.lines,
         *brought.lines(),
         *told,
+        *_back([place for place in back if place not in suited]),
         *_estimate(decision),
     ]:
         print(shown(line))
@@ -92,14 +97,17 @@ def _nodes() -> list[Node]:
     return trace(training, Given(Raw(nothing, nothing), nothing, nothing, nothing))
 
 
-def _epoch(decision: Decision, raw: dict[str, Any]) -> tuple[float, float]:
-    """Rows to train on, and seconds of an epoch over them, about."""
+def _epoch(decision: Decision, raw: dict[str, Any], *, plain: bool = False) -> tuple[float, float]:
+    """Rows to train on, and seconds of an epoch over them, about; `plain`: of pictures as the
+    recipe has it, whatever widths are searched, which follow from that."""
     split = raw["split"]
     shares = [split["validation"], split["holdout"], split["promotion"]]
     taken = [share if share < 1 else share / decision.read.profile["rows"] for share in shares]
     rows = training_rows(decision, max(0.0, 1 - sum(taken)))
     texts = any(column.type == "text" for column in decision.read.schema.columns)
-    return rows, presets.seconds(rows, pixels(decision), texts=texts, wide=_wide(decision, raw))
+    shape = pixels(decision)
+    wide = _wide(decision, raw) and not (plain and shape)
+    return rows, presets.seconds(rows, shape, texts=texts, wide=wide)
 
 
 def _wide(decision: Decision, raw: dict[str, Any]) -> bool:
@@ -114,8 +122,7 @@ def _sized(
     decision: Decision, raw: dict[str, Any], minutes: float | None
 ) -> tuple[dict[presets.Place, Any], list[str]]:
     """What suits so much data, or so many minutes, by its place in params.yaml; and why."""
-    _, seconds = _epoch(decision, raw)
-    usual = presets.preset(seconds)
+    usual = presets.preset(_epoch(decision, raw, plain=True)[1])
     preset, reason = usual, f"{usual.name} data: {usual.reason}"
     if minutes is not None:
         preset = next(
@@ -132,6 +139,12 @@ def _sized(
     words = [f"{'.'.join(place)} {_said(value)}" for place, value in sized.items()]
     told = f". Set: {'; '.join(words)}" if words else ""
     return sized, [f"training: {reason}{told}"]
+
+
+def _back(places: list[presets.Place]) -> list[str]:
+    """What stands there again as it did before the last init."""
+    names = ", ".join(".".join(place) for place in places)
+    return [f"training: as before the last init: {names}"] if names else []
 
 
 def _said(value: Any) -> str:

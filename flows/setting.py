@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,13 +19,21 @@ Values = dict[str, dict[str, Any]]
 """Values by section and key."""
 
 
+@dataclass(frozen=True)
+class Again:
+    """The value of a key that was taken away, and which of its neighbours it was, from 0."""
+
+    value: Any
+    at: int
+
+
 def write_params(
     values: Mapping[str, Mapping[str, Any]], placed: Mapping[tuple[str, ...], Any] = EMPTY
 ) -> None:
     """Put values into params.yaml; everything else stays as it is.
 
     `values` by section and key, `placed` by section, key and the keys below that; what is to be
-    `LEFT_OUT` is taken away.
+    `LEFT_OUT` is taken away, and `Again` is put where it was.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -55,8 +64,19 @@ def _put(content: Any, place: tuple[str, ...], value: Any) -> None:
         held = held[key]
     if value is LEFT_OUT:
         held.pop(place[-1], None)
+    elif isinstance(value, Again):
+        _insert(held, value.at, place[-1], _in_line(value.value))
     else:
         held[place[-1]] = _in_line(value)
+
+
+def _insert(held: Any, at: int, key: str, value: Any) -> None:
+    if isinstance(held, CommentedMap):
+        held.insert(at, key, value)
+        return
+    items = list(held.items())
+    held.clear()
+    held.update([*items[:at], (key, value), *items[at:]])
 
 
 def _in_line(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What init understands, where it puts the data, and what it writes into params.yaml."""
 
 import builtins
+import json
 import shutil
 import sqlite3
 import sys
@@ -470,6 +471,77 @@ def test_init_sets_everything_and_says_so(
     assert expected is not None
     assert list(expected.columns) == ["x", "size", "customerID", "region"]
     assert Path("data/shop.csv").read_bytes() == path.read_bytes()
+
+
+def pictures(path: Path, count: int) -> str:
+    random = np.random.default_rng(1)
+    labels = np.arange(count) % 4
+    np.savez(path, x=random.integers(0, 256, (count, 32, 32), np.uint8), y=labels)
+    return str(path)
+
+
+def numbers(path: Path, count: int) -> str:
+    random = np.random.default_rng(1)
+    table = pd.DataFrame(random.normal(size=(count, 3)), columns=["a", "b", "c"])
+    written(path, table.assign(label=np.where(table["a"] > 0, "yes", "no")))
+    return str(path)
+
+
+@pytest.mark.parametrize("minutes", [None, 9.0])
+def test_the_same_command_sets_the_same_however_often(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], minutes: float | None
+) -> None:
+    for path in (pictures(tmp_path / "p.npz", 6000), numbers(tmp_path / "n.csv", 6000)):
+        set_, said = [], []
+        for _ in range(3):
+            flows.init.init(wishes(path, minutes=minutes, yes=True), Path())
+            set_.append(PARAMS.read_text())
+            said.append(capsys.readouterr().out.replace("training: as before", ""))
+        # The first of them takes back what was set for the data before.
+        assert set_[1] == set_[0]
+        assert set_[2] == set_[0]
+        assert said[2] == said[1]
+
+
+def test_what_was_set_for_other_data_is_taken_back(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many, few = numbers(tmp_path / "many.csv", 6000), numbers(tmp_path / "few.csv", 300)
+    flows.init.init(wishes(few, yes=True), Path())
+    small = read_raw()
+    flows.init.init(wishes(many, yes=True), Path())
+    large = read_raw()
+    # Techniques follow one another: one that was left out comes back to its place.
+    assert "normalisation" in small["regularize"]["techniques"]
+    assert "normalisation" not in large["regularize"]["techniques"]
+    capsys.readouterr()
+    flows.init.init(wishes(few, yes=True), Path())
+    assert json.dumps(read_raw()) == json.dumps(small)
+    said = capsys.readouterr().out
+    [line] = [line for line in said.splitlines() if line.startswith("training: as before")]
+    assert "recipe.number_bins" in line
+    assert "regularize.techniques.normalisation" in line
+
+
+def test_what_the_user_has_changed_since_is_the_users(alone: Path, tmp_path: Path) -> None:
+    few = numbers(tmp_path / "few.csv", 300)
+    flows.init.init(wishes(numbers(tmp_path / "many.csv", 6000), yes=True), Path())
+    text = PARAMS.read_text()
+    mine = text.replace("many_in_one:", "twin: {dropout: 0.3}\n    many_in_one:")
+    assert "number_bins: 48" in mine
+    assert mine != text
+    PARAMS.write_text(mine.replace("number_bins: 48", "number_bins: 24"))
+    flows.init.init(wishes(few, yes=True), Path())
+    raw = read_raw()
+    assert raw["recipe"]["number_bins"] == 24
+    assert raw["regularize"]["techniques"]["twin"] == {"dropout": 0.3}
+    assert "many_in_one" not in raw["regularize"]["techniques"]
+    # Where nothing is known of an init, it is as if there had been none.
+    before = PARAMS.read_text()
+    for strange in ("", "[", "\udcff"):
+        Path(".fettle/init.json").write_text(strange, errors="surrogateescape")
+        flows.init.init(wishes(few, yes=True), Path())
+        assert PARAMS.read_text() == before
 
 
 def test_more_minutes_are_spent_on_more_training(
