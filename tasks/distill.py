@@ -181,12 +181,12 @@ def distill(
         out,
         runs[: len(taught_runs)],
         stage="distill",
-        summary=f"A student with {shape}, taught by {who.name} at temperature "
-        f"{params.temperature:g}.{_sized(width, asked, params)}{_more(taught)}",
+        summary=f"A student with {shape}, taught by {who.name}{_softly(params, development)}."
+        f"{_sized(width, asked, params)}{_more(taught)}",
         settings=student.model_dump()
         | {
             "teacher": who.name,
-            "temperature": params.temperature,
+            "temperature": params.temperature if _is_softened(development) else None,
             "hard_weight": params.hard_weight,
             "feature_weight": params.feature_weight,
             "unlabelled": taught.unlabelled,
@@ -317,6 +317,15 @@ def _too_large(found: student_size.Sized, most: Costs, taught: Taught, size: Siz
         f"params.yaml: distill.size: {given}: even with width 1 the student has {told}.\n"
         f"What would do: {'; or '.join(ways)}."
     )
+
+
+def _is_softened(development: Development) -> bool:
+    """Whether the teacher gives chances: of quantities there is nothing to soften."""
+    return development.target().task != "regression"
+
+
+def _softly(params: DistillParams, development: Development) -> str:
+    return f" at temperature {params.temperature:g}" if _is_softened(development) else ""
 
 
 def _sized(width: int, asked: Recipe, params: DistillParams) -> str:

@@ -176,7 +176,12 @@ def test_every_kind_of_data_is_distilled_from_the_best(tmp_path, data):
         student=SMALL["student"] | {"epochs": 6, "patience": 6},
     )
 
-    assert out.model.record().settings["teacher"] == "regularize"
+    record = out.model.record()
+    assert record.settings["teacher"] == "regularize"
+    # Of quantities a teacher has no chances that could be softened.
+    softened = development.target().task != "regression"
+    assert record.settings["temperature"] == (4.0 if softened else None)
+    assert ("at temperature 4" in record.summary) is softened
     left.check(out, development)
 
 
