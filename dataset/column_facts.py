@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset.examples import Column
-from dataset.tables.cells import Cells, Words
+from dataset.tables.cells import FEW_STRAYS, Cells, Words
 
 MOST_COUNTED = 1000
 """Values are counted one by one where a column has at most so many different ones."""
-FEW_STRAYS = 0.1
-"""Texts among numbers in more of the cells than this are no slips."""
 LOOKED_AT = 2000
 """Texts whose words and digits are looked at, evenly taken from the column."""
 

@@ -48,6 +48,7 @@ WEIGHTS = ("sample_weight", "instance_weight", "row_weight", "fnlwgt")
 FLAGS = _words("0 1 0.0 1.0 yes no true false")
 """What a label may say in a column of its own."""
 COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+"""A number with a comma for its decimals, which is a text here."""
 FEW = 20
 """At most so many whole numbers are classes; more are a quantity."""
 RARE = 0.24

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from dataset.checks.findings import Finding
 from dataset.examples import Column, Examples, Schema
 from dataset.partition import content_keys
+from dataset.tables.cells import FEW_STRAYS
 
 SENTINELS = (-99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
 """Numbers that often stand for "not known"."""
@@ -15,8 +16,6 @@ ISOLATED = 5.0
 """A zero is suspect where the next value is so many usual steps between values away."""
 MOSTLY = 0.6
 """Zeros in more of the cells than this are the usual value (amounts that are mostly nought)."""
-FEW = 0.1
-"""Texts in more of the cells than this are no slips: the column is meant to hold both."""
 MANY = 50
 """Fewer distinct values than this are not called ids: a small table may have as many by chance."""
 COUNTING = 0.95
@@ -128,7 +127,7 @@ def _mixed(column: Column, values: Array) -> Iterator[Finding]:
     counted = pd.Series(values[values != ""]).value_counts(sort=True)
     texts = counted[[not _is_number(text) for text in counted.index]]
     present, among = int(counted.sum()), int(texts.sum())
-    if among and among <= FEW * present:
+    if among and among <= FEW_STRAYS * present:
         commonest = min(texts.index[texts == texts.iloc[0]])
         yield Finding(
             f"mixed_types:{column.name}",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 """What a number looks like once stripped: a point for decimals, nothing for thousands."""
+FEW_STRAYS = 0.1
+"""Texts among numbers in more of a column's cells than this are no slips: it is meant to hold
+both."""
 PROBE = 32
 
 Rows = npt.NDArray[np.int64]
