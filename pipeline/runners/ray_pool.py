@@ -60,6 +60,7 @@ class RayPool(Pool):
         self._all: list[Any] = []
         self._make: Callable[[], Any] | None = None
         self._ray: Any = None
+        # Where the service is that knows all nodes of the cluster.
         self._control = ("", 0)
 
     def capacity(self) -> int:
@@ -102,15 +103,14 @@ class RayPool(Pool):
             self._held.callback(cloudpickle.unregister_pickle_by_value, module)
         # Before Ray changes this process's environment.
         terms = self._held.enter_context(elsewhere(self._root, self._gpus))
+        self._held.callback(ray.shutdown)
         try:
             with _own_signals():
                 self._connect()
+            self._control = _host_and_port(ray.get_runtime_context().gcs_address)
         except Exception as error:
             # Ray says by a plain Exception that a node did not come up.
             raise self._away(error) from None
-        self._held.callback(ray.shutdown)
-        name, port = ray.get_runtime_context().gcs_address.rsplit(":", 1)
-        self._control = (name.strip("[]"), int(port))
         asked = share(self._nodes(), self._gpus)
         # Two calls at once, since an actor is closed while it carries a piece.
         kind = ray.remote(num_cpus=1, num_gpus=asked, max_restarts=0, max_concurrency=2)(
@@ -209,6 +209,11 @@ class RayPool(Pool):
             "Check run.cluster in params.yaml and that the cluster runs (docs/scale.md); with "
             "run.cluster: null a node is started here. Finished stages and pieces are kept."
         )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    name, port = address.rsplit(":", 1)
+    return name.strip("[]"), int(port)
 
 
 def share(nodes: Sequence[Mapping[str, float]], gpus: int) -> int:
