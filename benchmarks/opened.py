@@ -21,12 +21,10 @@ class Opened:
     raw: Mapping[str, Any]
     """params.yaml's content."""
     development: Development
+    """Gone with the clone."""
     objective: Objective
-
-    @property
-    def measure(self) -> Measure:
-        """The objective on these data."""
-        return self.objective.metric_for(self.development.target())
+    measure: Measure
+    """The objective on these data."""
 
 
 @contextmanager
@@ -42,7 +40,7 @@ def opened(told: Sequence[str] | None = None) -> Iterator[Opened]:
         raw = read_raw(root / "params.yaml")
         development = Development(root / "artifacts" / "split" / "development")
         objective = Objective.model_validate_json(json.dumps(raw["objective"]))
-        yield Opened(raw, development, objective)
+        yield Opened(raw, development, objective, objective.metric_for(development.target()))
 
 
 def write(what: str, found: Mapping[str, Any]) -> None:
