@@ -435,9 +435,23 @@ class Development(Folder):
         targets, weights = read_targets(self.schema(), self._file(part))
         return self.target().truth(targets), weights
 
-    def units(self, part: Known) -> Units:
+    def rows(self, part: Known) -> npt.NDArray[np.int64]:
+        """`(n,)` which rows of the raw data the examples of a part are; a training row may be
+        repeated (`split.balance: resample`)."""
+        import pyarrow.parquet as pq
+
+        return _column(pq.read_table(self._file(part), columns=["row"]), "row").astype(np.int64)
+
+    def groups(self, part: Known) -> Units:
         """`(n,)` equal for examples of one group; None where they come in none."""
         return read_units(self._file(part))
+
+    def units(self, part: Known) -> Units:
+        """`(n,)` equal for examples of one group, else of one row; None where each is alone."""
+        if (groups := self.groups(part)) is not None:
+            return groups
+        rows = self.rows(part)
+        return None if len(np.unique(rows)) == len(rows) else rows.astype(np.uint64)
 
     def _file(self, part: Known) -> Path:
         return self.path / f"{part}.parquet"
@@ -450,7 +464,7 @@ class Development(Folder):
         path = self.path / "folds.parquet"
         if not path.exists():
             return []
-        rows = np.concatenate([self.train().rows, self.validation().rows])
+        rows = np.concatenate([self.rows("train"), self.rows("validation")])
         return folding.read(path, rows)
 
     def schema(self) -> Schema:

@@ -1,6 +1,6 @@
 """Figures that say how good class probabilities are, each over many weightings at once.
 
-Every figure of this module, of `metrics_multilabel` and of `metrics_regression` is a function
+Every figure of this module, of `metrics.multilabel` and of `metrics.regression` is a function
 `(predictions, truth, weights) -> values`. Here:
 
 - predictions: `(n, classes)` floats, rows adding up to 1

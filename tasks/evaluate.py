@@ -50,8 +50,9 @@ class EvaluateParams(Section):
     without a unit (shares are from 0 to 1), so large a part of a figure with one, such as 0.01 for
     a root mean squared error 1 % higher."""
     choice: Rule
-    """Which candidate is chosen: the smallest that is not proven to lose more than the tolerance,
-    or the best within the limits; see `models.judging.ledger`."""
+    """Which candidate is chosen: step by step, where what is dearer has to be proven better and
+    what is cheaper to lose no more than the tolerance; or the best within the limits; see
+    `models.judging.ledger`."""
     limits: Limits
     bins: int = Field(ge=2, le=100)
     """Bins of the expected calibration error."""

@@ -108,7 +108,6 @@ def regularize(
     baseline: Trained,
     search: Trained,
     objective: Objective,
-    recipe: Recipe,
     budget: Budget,
     params: RegularizeParams,
     executor: Executor,

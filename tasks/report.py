@@ -256,6 +256,7 @@ def _seen(results: _Results, params: ReportParams) -> diagnosed.Seen:
         learning=results.learning,
         findings=results.parted,
         train=results.summary["parts"]["train"],
+        balanced=results.summary["balance"] != "none",
         validation=results.details.validation_examples,
         level=results.details.level,
         limits=Limits(params.gap, params.noise, params.gain),

@@ -124,7 +124,7 @@ class Parts(Bundle):
     """[{name, severity, evidence, advice}], see `dataset.checks.parts`; read by the report
     alone."""
     summary: Json
-    """{rows: {part: count}, parts: {part: {label: count}}, notes}, with the parts train,
+    """{rows: {part: count}, parts: {part: {label: count}}, balance, notes}, with the parts train,
     validation and holdout, and promotion where there is one. The labels are the classes, or of
     several labels each with the number of examples that have it; for a regression there are none,
     and quantities: {part: {target: {least, mean, most}}} instead. Read by the report alone."""
@@ -189,7 +189,7 @@ def split(out: Parts, table: Table, params: SplitParams) -> None:
     _write(out, table, codes, times, units, known.groups, params)
     folding.write(foldings, known.examples.rows[inside], out.development.path / "folds.parquet")
     out.findings.write([asdict(finding) for finding in found])
-    out.summary.write(summary | {"notes": notes})
+    out.summary.write(summary | {"balance": params.balance, "notes": notes})
 
 
 def assign(known: Known, params: SplitParams) -> tuple[partition.Codes, list[str]]:

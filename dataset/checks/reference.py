@@ -39,7 +39,7 @@ class Reference(Folder):
             for block in _spread(development, "train"):
                 writer.append(looks(block))
         bare = schema.model_copy(update={"columns": ()})
-        places = _places(development.count("validation"))
+        places = _places(development, "validation")
         with writing(bare, self.path / "validation.parquet") as writer:
             for block in _spread(development, "validation"):
                 writer.append(Examples({}, block.targets, block.rows, block.weights))
@@ -85,13 +85,17 @@ def looks(examples: Examples) -> Examples:
     return Examples(dict(figures), examples.targets, examples.rows, examples.weights)
 
 
-def _places(count: int) -> npt.NDArray[np.int64]:
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
+def _places(development: Development, part: Known) -> npt.NDArray[np.int64]:
+    """Of a part, each row once: what training repeats does not come more often."""
+    firsts = np.sort(np.unique(development.rows(part), return_index=True)[1])
+    count = len(firsts)
+    evenly = np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)
+    return firsts[np.unique(evenly)].astype(np.int64)
 
 
 def _spread(development: Development, part: Known) -> Iterator[Examples]:
     """Evenly spread examples of a part; no more than a block of the others is held."""
-    places, begin = _places(development.count(part)), 0
+    places, begin = _places(development, part), 0
     for block in development.blocks(part):
         ends = np.searchsorted(places, [begin, begin + len(block)])
         own = places[slice(*ends)] - begin

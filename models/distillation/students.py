@@ -82,12 +82,18 @@ class Columns:
     codes: int
     """What the examples say: a class in one column, which float32 holds exactly up to 2**24, or
     labels or quantities."""
-    masked: bool
-    """Whether a column of 1 and 0 says whose codes are known. Codes have no missing value."""
+    labelled: float
+    """Fraction of the examples whose codes are known; below 1 a column of 1 and 0 says which, since
+    codes have no missing value."""
     outputs: int
     """The teacher's logits, or codes of quantities."""
     hints: int
     """The teacher's standardised last hidden vector; 0: none is taught."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether there is such a column."""
+        return self.labelled < 1
 
     def parted(self, targets: Any) -> tuple[Any, Any, Any, Any]:
         """Codes, which of them are known `(n,)`, outputs and hints; of an array or a tensor."""
@@ -152,7 +158,8 @@ def criterion(
         assert own.correct is not None
         codes, known, _, _ = columns.parted(targets)
         right = own.correct(told(codes), outputs[:, :count])
-        return right if known is None else right * known
+        # Of those that can be right: their mean is still taken over all.
+        return right if known is None else right * known / columns.labelled
 
     def measure(codes: Array, outputs: Array, weights: Array | None) -> tuple[float, float | None]:
         return own.measure(codes, outputs[:, :count], weights)
@@ -196,7 +203,7 @@ def learn(item: StudentRun) -> training.Run:
     assert outputs is not None
     columns = Columns(
         1 if own.target.task == "classification" else own.target.outputs,
-        more is not None,
+        len(own.train_codes) / len(outputs),
         outputs.shape[1],
         0 if hints is None else hints.shape[1],
     )

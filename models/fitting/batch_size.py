@@ -96,7 +96,12 @@ def pace(item: PaceRun) -> Pace:
     for seed in item.seeds:
         determinism.start(seed)
         built = network.build(
-            data.shape, data.target.outputs, item.recipe.network, seed, data.layout
+            data.shape,
+            data.target.outputs,
+            item.recipe.network,
+            seed,
+            data.layout,
+            data.target.task,
         )
         watch = _Stopwatch(plain.measure)
         fit.fit(

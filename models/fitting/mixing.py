@@ -38,17 +38,24 @@ class Mixing:
             tf.shape(inputs)[:1], self.alpha, tf.stack([self.seed, tf.cast(step, "int64")])
         )
         mixed = [mixture(values, share) for values in (inputs, *weights)]
-        return mixed[0], self._codes(codes, share), *mixed[1:]
+        return mixed[0], self._codes(codes, share, *weights), *mixed[1:]
 
-    def _codes(self, codes: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    def _codes(
+        self, codes: tf.Tensor, share: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> tf.Tensor:
         if self.task != "classification":
             return mixture(codes, share)
         both = [tf.cast(one, tf.float32) for one in (codes, codes[::-1])]
-        return tf.stack([*both, share], axis=1)
+        # Of the loss, whose weight is the mixed one: so that each example has its own there.
+        own = share
+        if weights is not None:
+            own = tf.math.divide_no_nan(share * weights, mixture(weights, share))
+        return tf.stack([*both, share, own], axis=1)
 
     def criterion(self, criterion: Criterion) -> Criterion:
-        """The same for mixtures. Of classes the codes are then `(b, 3)` float32: both codes and the
-        share of the first; the losses of both are mixed, and what is right is the larger part."""
+        """The same for mixtures. Of classes the codes are then `(b, 4)` float32: both codes, the
+        share of the first in the mixture, and that in the loss; the losses of both are mixed, and
+        what is right is the larger part."""
         if self.task != "classification":
             return criterion
         return Criterion(
@@ -78,7 +85,7 @@ _Figure = Callable[[Any, Any], Any]
 def _of_both(loss: _Figure) -> _Figure:
     def mixed(codes: Any, outputs: Any) -> Any:
         one, other = (keras.ops.cast(codes[:, place], "int32") for place in (0, 1))
-        share = codes[:, 2]
+        share = codes[:, 3]
         return share * loss(one, outputs) + (1 - share) * loss(other, outputs)
 
     return mixed

@@ -5,7 +5,8 @@ chosen is a rule of params.yaml:
 
 - smallest: a gain is a claim to be proven. A candidate takes over where its paired interval against
   the incumbent proves a gain of the objective, or where it is cheaper at inference and the interval
-  proves that it loses no more than the tolerance.
+  proves that it loses no more than the tolerance to the best that has been incumbent: small losses
+  do not add up.
 - limit: what may be spent is known. Of the candidates within the limits the best figure is chosen,
   whether or not its lead is proven, and the reason says which.
 
@@ -128,7 +129,7 @@ class Judge:
             ),
         ]
         broken = self._broken(networks)
-        incumbent = None if first.name in broken else first
+        incumbent = best = None if first.name in broken else first
         told = self._first(first, linear)
         rows.append(
             self._row(
@@ -149,11 +150,12 @@ class Judge:
             elif self.rule == "limit":
                 takes_over, reason = self._better(entrant, incumbent)
             else:
-                takes_over, reason = self._compare(entrant, incumbent)
+                takes_over, reason = self._compare(entrant, incumbent, best or incumbent)
             decision: Verdict = "kept" if takes_over else "left out"
             rows.append(self._row(entrant, reference, decision, reason))
             if takes_over:
                 incumbent = entrant
+                best = self._best(best, entrant)
         chosen = incumbent or first
         return [
             replace(row, decision="chosen", reason=f"{row.reason} {self._why()}")
@@ -213,8 +215,8 @@ class Judge:
         """The rule by which the chosen one is chosen."""
         if self.rule == "smallest":
             return (
-                "Chosen as the smallest within the tolerance of the best "
-                "(evaluate.choice: smallest)."
+                "Chosen step by step: what is dearer has to be proven better, what is cheaper to "
+                "lose no more than the tolerance (evaluate.choice: smallest)."
             )
         return "Chosen as the best within the limits (evaluate.choice: limit)."
 
@@ -224,20 +226,26 @@ class Judge:
         equal = gain.value == 0 and _multiply_adds(entrant) < _multiply_adds(incumbent)
         return gain.value > 0 or equal, self._verdict(entrant, incumbent, gain)
 
-    def _compare(self, entrant: Entrant, incumbent: Entrant) -> tuple[bool, str]:
-        """Whether the entrant takes over, and the reason."""
+    def _best(self, best: Entrant | None, entrant: Entrant) -> Entrant:
+        """The one with the better figure; of equal ones the earlier."""
+        return entrant if best is None or self._gain(entrant, best).value > 0 else best
+
+    def _compare(self, entrant: Entrant, incumbent: Entrant, best: Entrant) -> tuple[bool, str]:
+        """Whether the entrant takes over, and the reason; `best`: of all that were incumbent."""
         gain = self._gain(entrant, incumbent)
         if gain.low > 0:
             return True, self._verdict(entrant, incumbent, gain)
-        allowed = self.objective.allowed(self.tolerance, _value(incumbent))
+        allowed = self.objective.allowed(self.tolerance, _value(best))
         if _multiply_adds(entrant) < _multiply_adds(incumbent):
-            bearable = gain.low >= -allowed
+            lost = self._gain(entrant, best).low
+            bearable = lost >= -allowed
+            to_whom = "" if best is incumbent else f" to {best.name}, the best before it"
             return bearable, (
                 f"Cheaper than {incumbent.name}, {_price(entrant, incumbent)}, "
                 f"{'and loses at most' if bearable else 'but may lose'} "
-                f"{self.objective.amount(max(0.0, -gain.low))}{self.objective.points} of "
-                f"{self.objective.title}, where {self.objective.amount(allowed)} are allowed "
-                f"({self._span(entrant, incumbent)})."
+                f"{self.objective.amount(max(0.0, -lost))}{self.objective.points} of "
+                f"{self.objective.title}{to_whom}, where {self.objective.amount(allowed)} are "
+                f"allowed ({self._span(entrant, best)})."
             )
         return False, self._verdict(entrant, incumbent, gain)
 

@@ -28,7 +28,7 @@ NAMED = 5
 
 
 class DriftParams(Section):
-    """From which difference on new data have drifted; see `dataset.checks.drift_log`."""
+    """From which difference on new data have drifted; see `dataset.checks.logged`."""
 
     psi: float = Field(gt=0, le=10)
     """Population stability index."""

@@ -84,9 +84,12 @@ def sampled(development: Development, share: float) -> npt.NDArray[np.int64]:
     """Places of a share of the training rows, rising.
 
     Classes, sets of labels and stretches of a quantity are in it as in all rows, but for one row
-    each, and a larger share holds the smaller ones.
+    each, and a larger share holds the smaller ones. A row that is repeated is in it as often as in
+    all rows, or not at all.
     """
-    truth, _ = development.truth("train")
+    rows = development.rows("train")
+    firsts = np.sort(np.unique(rows, return_index=True)[1])
+    truth = development.truth("train")[0][firsts]
     kinds = strata(truth, development.target().task)
     generator = np.random.default_rng(SEED)
     place = np.empty(len(truth))
@@ -95,7 +98,8 @@ def sampled(development: Development, share: float) -> npt.NDArray[np.int64]:
         # Evenly over 0 to 1: what lies below the share is that share of the stratum.
         place[generator.permutation(own)] = (np.arange(len(own)) + generator.random()) / len(own)
     count = max(1, round(share * len(truth)))
-    return np.sort(np.argsort(place, kind="stable")[:count])
+    chosen = firsts[np.argsort(place, kind="stable")[:count]]
+    return np.flatnonzero(np.isin(rows, rows[chosen])).astype(np.int64)
 
 
 def strata(truth: npt.NDArray[Any], task: Task) -> npt.NDArray[np.int64]:

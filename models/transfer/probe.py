@@ -98,7 +98,8 @@ def probe(item: ProbeRun) -> Probed:
     """Piece: predictions of training examples by linear models on a base's features.
 
     Of a map the mean over its places, of members the mean over them; standardised by the examples
-    that a model is fitted to. Folds are stratified, and copies are in one fold. The models are
+    that a model is fitted to. Folds are stratified, and examples of one
+    group are in one fold, as copies are. The models are
     those of `models.judging.yardsticks`.
     """
     data = training.encoded(item.development)
@@ -120,7 +121,8 @@ def probe(item: ProbeRun) -> Probed:
 
     # Again, now that scikit-learn has brought its own threads.
     determinism.pin()
-    for train, held in _folds(_keys(inputs), kinds):
+    groups = Development(Path(item.development)).groups("train")
+    for train, held in _folds(_keys(inputs), kinds, None if groups is None else groups[chosen]):
         mean, scale = features[train].mean(axis=0), features[train].std(axis=0)
         standard = (features - mean) / np.where(scale > CONSTANT, scale, 1)
         model = yardsticks.linear(
@@ -153,8 +155,13 @@ def _keys(inputs: npt.NDArray[np.float32]) -> Keys:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
-def _folds(keys: Keys, kinds: npt.NDArray[np.int64]) -> list[tuple[Any, Any]]:
-    """Places to fit to and to predict, for each fold."""
+def _folds(
+    keys: Keys, kinds: npt.NDArray[np.int64], groups: Keys | None = None
+) -> list[tuple[Any, Any]]:
+    """Places to fit to and to predict, for each fold; where there are groups, the rows of one are
+    in one fold, and of few groups there are fewer folds."""
+    if groups is not None and (count := len(np.unique(groups))) > 1:
+        return _dealt(groups, kinds, min(FOLDS, count))
     distinct = len(np.unique(keys))
     if distinct < FOLDS:
         raise InputError(
@@ -162,8 +169,12 @@ def _folds(keys: Keys, kinds: npt.NDArray[np.int64]) -> list[tuple[Any, Any]]:
             f"of which {distinct} are distinct.\nName one source in finetune.sources, or give more "
             "examples."
         )
-    fold = folds.deal(keys, kinds, FOLDS, SEED).fold
-    return [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(FOLDS)]
+    return _dealt(keys, kinds, FOLDS)
+
+
+def _dealt(keys: Keys, kinds: npt.NDArray[np.int64], count: int) -> list[tuple[Any, Any]]:
+    fold = folds.deal(keys, kinds, count, SEED).fold
+    return [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(count)]
 
 
 class Probes:

@@ -42,6 +42,8 @@ class Seen:
     """What `split` found."""
     train: Mapping[str, int]
     """Training examples by class or label."""
+    balanced: bool
+    """Whether classes were made to count alike (`split.balance`)."""
     validation: int
     """How many validation examples there are."""
     level: float
@@ -128,10 +130,11 @@ def _last(fits: Rows, seed: int) -> Rows:
 
 
 def _constant(seen: Seen) -> float | None:
-    """What a constant answer reaches on training examples."""
+    """What a constant answer reaches on training examples; None where it says nothing."""
     if seen.task == "regression":
         return 1.0
-    if seen.task == "multilabel" or not seen.train:
+    # The commonest class is no measure for a network that was told to mind the others as much.
+    if seen.task == "multilabel" or not seen.train or seen.balanced:
         return None
     return max(seen.train.values()) / sum(seen.train.values())
 

@@ -92,6 +92,7 @@ def summary_of(made):
     n, tests = len(made.development.validation()), len(made.holdout.read())
     parts = ("train", "validation", "holdout")
     summary = {
+        "balance": "none",
         "rows": {"train": n, "validation": n, "holdout": tests},
         "parts": dict.fromkeys(parts, counts),
         "notes": ["12 rows are copies of another"],

@@ -16,8 +16,8 @@ from models.budget import Budget
 from models.candidate import Baseline
 from models.training import Run, predict
 from pipeline.errors import FettleError
-from pipeline.executor import InSeries
 from tasks.baseline import BaselineParams, baseline
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 from tests.tasks.handed import Handed

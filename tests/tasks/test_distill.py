@@ -17,10 +17,10 @@ from models.networks import count, network
 from models.training import predict
 from pipeline.artifacts import Source
 from pipeline.errors import InputError
-from pipeline.executor import InSeries
 from pipeline.params_file import read_raw
 from tasks.distill import DistillParams, distill
 from tests.conftest import ROOT
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 from tests.tasks.handed import Handed

@@ -10,8 +10,8 @@ from models.candidate import Candidate, Record, Trained
 from models.distillation import teachers
 from models.training import predict
 from pipeline.errors import InputError
-from pipeline.executor import InSeries
 from tasks.ensemble import EnsembleParams, ensemble
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 

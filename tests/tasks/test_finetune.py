@@ -8,8 +8,8 @@ from models.budget import Budget
 from models.candidate import Finetuned
 from pipeline.artifacts import Source
 from pipeline.errors import InputError
-from pipeline.executor import InSeries
 from tasks.finetune import FinetuneParams, finetune
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 from tests.tasks.handed import Handed

@@ -10,8 +10,8 @@ from models.budget import Budget
 from models.candidate import Regularized
 from models.settings import Recipe
 from pipeline import pieces, snapshot
-from pipeline.executor import InSeries
 from tasks.regularize import RegularizeParams, regularize
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 from tests.tasks.handed import Handed
@@ -74,7 +74,6 @@ def regularized(tmp_path, development, *, executor=None, objective=ACCURACY, **o
         baseline=small.predecessor(tmp_path, "baseline"),
         search=small.predecessor(tmp_path, "search", **searched),
         objective=objective,
-        recipe=small.RECIPE,
         budget=options.pop("budget", small.FREE),
         params=changes,
         executor=executor or InSeries(),
@@ -254,7 +253,6 @@ def test_switched_off_it_still_writes_its_outputs(tmp_path):
         baseline=None,
         search=None,
         objective=ACCURACY,
-        recipe=small.RECIPE,
         budget=small.FREE,
         params=params(enabled=False, ablation=True),
         executor=InSeries(),
@@ -316,7 +314,6 @@ def test_the_cost_counts_the_epochs_that_search_may_hand_on():
     assert costs(asked, search=Searching(9)).epochs == 2 * 9
     assert regularize.section_names() == {
         "objective": "objective",
-        "recipe": "recipe",
         "budget": "budget",
         "params": "regularize",
     }

@@ -26,11 +26,11 @@ from models.search.space import Dimension
 from models.search.trials import Attempt, Outcome, scored, thresholds
 from pipeline import pieces
 from pipeline.errors import FettleError, InputError
-from pipeline.executor import InSeries
 from pipeline.runners.processes import ProcessPool
 from tasks import search_rates, search_rounds
 from tasks.search import SearchParams, search
 from tests.conftest import ROOT
+from tests.in_series import InSeries
 from tests.models import small
 from tests.tasks import left
 

@@ -15,7 +15,7 @@ GENERATOR = np.random.default_rng(0)
 TEACHER = GENERATOR.normal(0, 3, (6, 4)).astype(np.float32)
 STUDENT = GENERATOR.normal(0, 3, (6, 4)).astype(np.float32)
 CODES = np.array([0, 1, 2, 3, 0, 1], dtype=np.int32)
-CLASSES = Columns(codes=1, masked=False, outputs=4, hints=0)
+CLASSES = Columns(codes=1, labelled=1.0, outputs=4, hints=0)
 
 
 def target_of(task, folder):
@@ -49,7 +49,7 @@ def loss(
     """By a criterion of four outputs; the first examples have codes, the rest are unlabelled."""
     columns = Columns(
         1 if target.task == "classification" else 4,
-        len(codes) < len(teacher),
+        len(codes) / len(teacher),
         4,
         0 if hints is None else hints.shape[1],
     )
@@ -184,6 +184,16 @@ def test_a_hint_is_met_by_what_stands_behind_the_logits(targets):
     plain = one.measure(CODES, STUDENT, None)
     assert one.measure(CODES, both, None) == plain
     assert plain[0] == pytest.approx(hinton(1.0, 1.0).mean(), rel=1e-5)
+
+
+def test_what_has_no_label_can_be_neither_right_nor_wrong(targets):
+    """Their mean over all examples is the share of those with a label that are right."""
+    target, columns = targets["classification"], replace(CLASSES, labelled=0.5)
+    one = students.criterion(target, small.settings(), Weights(1.0, 0.5, 0.0), columns)
+    codes = STUDENT[:3].argmax(axis=1)
+    codes[0] = (codes[0] + 1) % 4
+    told = students.targets(codes, columns, TEACHER, None)
+    assert float(np.mean(one.correct(told, STUDENT))) == pytest.approx(2 / 3)
 
 
 def drawn(folder, development, weights):

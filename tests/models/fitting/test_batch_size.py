@@ -137,6 +137,12 @@ def test_the_fit_loop_is_timed_epoch_by_epoch(tmp_path):
     assert 100 * MIB < found.peak < batch_size.room() * 1024
 
 
+def test_many_networks_in_one_are_timed_too(tmp_path):
+    development = small.table(tmp_path / "development")
+    recipe = small.RECIPE.changed({"architecture": "tabm", "members": 4})
+    assert batch_size.pace(PaceRun(str(development.path), recipe, 32, (1,))).speeds
+
+
 def test_rows_that_lie_in_memory_are_reckoned_in(tmp_path, monkeypatch):
     development = small.table(tmp_path / "development")
     monkeypatch.setattr(batch_size, "_timed_rows", lambda rows, size: 40)

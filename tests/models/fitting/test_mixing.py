@@ -57,6 +57,29 @@ def test_of_classes_both_losses_are_mixed_and_the_larger_part_is_to_be_told():
     np.testing.assert_array_equal(both.correct(told, outputs), outputs.argmax(axis=1) == larger)
 
 
+def test_each_of_both_classes_counts_by_its_own_weight():
+    """Otherwise mixtures would take from the rare class what its weight gives it."""
+    light = WEIGHTS * (np.arange(8) > 0)
+    outputs = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    plain = criterion.CLASSIFY
+    both = mixing.Mixing(0.4, "classification", 1).criterion(plain)
+    one, other = (np.asarray(plain.loss(codes, outputs)) for codes in (CODES, CODES[::-1]))
+    for weights in (WEIGHTS, light, np.zeros(8, np.float32)):
+        inputs, told, mixed_ = (
+            part.numpy() for part in next(iter(mixed("classification", CODES, weights)))
+        )
+        share = shares(inputs)
+        np.testing.assert_allclose(
+            both.loss(told, outputs) * mixed_,
+            share * weights * one + (1 - share) * weights[::-1] * other,
+            rtol=1e-3,
+            atol=1e-6,
+        )
+        larger = np.where(share >= 0.5, CODES, CODES[::-1])
+        right = both.correct(told, outputs)
+        np.testing.assert_array_equal(right, outputs.argmax(axis=1) == larger)
+
+
 def test_every_batch_is_mixed_otherwise_and_the_same_with_the_same_seed():
     first, second = (part[0].numpy() for part in mixed("regression", INPUTS).take(2))
     again = next(iter(mixed("regression", INPUTS)))[0].numpy()

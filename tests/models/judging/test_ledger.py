@@ -12,7 +12,10 @@ PRICE = Reading(title="mean absolute error", sign=-1, share=False, unit="price")
 
 
 FREE = Limits(parameters=None, multiply_adds=None)
-CHOSEN = " Chosen as the smallest within the tolerance of the best (evaluate.choice: smallest)."
+CHOSEN = (
+    " Chosen step by step: what is dearer has to be proven better, what is cheaper to lose no more "
+    "than the tolerance (evaluate.choice: smallest)."
+)
 
 
 def record(cost):
@@ -140,6 +143,19 @@ def test_a_cheaper_one_may_lose_the_tolerance(reading, before, after, decision, 
     row = walk(reading, [worst, worst, (before, 100), (after, 10)])[-1]
     assert row.decision == decision
     assert words in row.reason
+
+
+def test_small_losses_do_not_add_up():
+    """Each is within the tolerance of the one before, the third not of the best."""
+    rows = walk(SHARE, [0.5, 0.6, (0.975, 1000), (0.967, 100), (0.959, 10), (0.966, 9)])
+    assert [row.decision for row in rows[2:]] == ["kept", "kept", "left out", "chosen"]
+    assert "but may lose 1.60 percentage points of accuracy to n0, the best before it" in (
+        rows[4].reason
+    )
+    assert rows[4].reference == "n1"
+    # What is proven better than the one in use is the best only where it is.
+    rows = walk(SHARE, [0.5, 0.6, (0.975, 1000), (0.967, 100), (0.970, 500), (0.962, 10)])
+    assert [row.decision for row in rows[2:]] == ["kept", "kept", "chosen", "left out"]
 
 
 def test_all_right_is_no_certainty_where_it_is_a_share_of_trials():

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from dataset.checks.reference import Reference
+from dataset.examples import Development
 from models import training
 from models.fitting.curves import Line
 from models.judging import shares
@@ -22,6 +24,34 @@ def test_shares_are_nested_and_have_every_class_as_all_rows_do(tmp_path):
         assert chosen.mean() == pytest.approx(119 / 2, abs=30)
         held = np.bincount(truth[chosen], minlength=10)
         assert (np.abs(held - share * np.bincount(truth)) <= 1.5).all()
+
+
+def repeated(folder):
+    """A table whose every third training row is there four times."""
+    times = np.where(np.arange(120) % 3 == 0, 4, 1)
+    examples = small.rows(120, 1).take(np.repeat(np.arange(120), times))
+    development = Development(folder)
+    development.write(examples, small.rows(40, 2), small.schema("number", "COLOUR"), "none")
+    return development
+
+
+def test_a_row_that_is_repeated_is_in_a_share_with_all_its_copies_or_not_at_all(tmp_path):
+    development = repeated(tmp_path / "development")
+    assert development.units("validation") is None
+    np.testing.assert_array_equal(development.units("train"), development.train().rows)
+    for share in (0.1, 0.5):
+        rows = development.train().rows[shares.sampled(development, share)]
+        distinct, counts = np.unique(rows, return_counts=True)
+        assert len(distinct) == round(share * 120)
+        np.testing.assert_array_equal(counts, np.where(distinct % 3 == 0, 4, 1))
+
+
+def test_what_is_kept_to_tell_drift_by_has_each_row_once(tmp_path):
+    development = repeated(tmp_path / "development")
+    reference = Reference(tmp_path / "reference")
+    reference.write(development, np.zeros((40, 2), np.float32))
+    np.testing.assert_array_equal(reference.train().rows, np.arange(120))
+    assert len(reference.validation()[0]) == 40
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression"])

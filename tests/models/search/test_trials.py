@@ -11,7 +11,7 @@ from models.search.trials import Attempt, Outcome, running_means, thresholds
 from models.training import SeedRun
 from pipeline import pieces, snapshot
 from pipeline.errors import InputError
-from pipeline.executor import InSeries
+from tests.in_series import InSeries
 from tests.models import small
 
 OBJECTIVE = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)

@@ -84,6 +84,20 @@ def test_copies_are_in_one_fold():
         probe._folds(probe._keys(rows[:12]), np.zeros(12, np.int64))
 
 
+@pytest.mark.parametrize("groups", [12, 3])
+def test_a_group_is_in_one_fold(groups):
+    """Else what tells one patient from the next would look like what tells sick from well."""
+    units = (np.arange(120) % groups).astype(np.uint64)
+    rows = np.arange(120, dtype=np.float32)[:, np.newaxis]
+    parts = probe._folds(probe._keys(rows), np.zeros(120, np.int64), units)
+    assert len(parts) == min(groups, probe.FOLDS)
+    for train, held in parts:
+        assert not set(units[train]) & set(units[held])
+    # One group alone can be kept together nowhere.
+    parts = probe._folds(probe._keys(rows), np.zeros(120, np.int64), units * 0)
+    assert len(parts) == probe.FOLDS
+
+
 def test_untrained_is_the_same_network_with_other_weights(tmp_path):
     development = small.table(tmp_path / "development")
     width = training.encoded(str(development.path)).shape[0]
