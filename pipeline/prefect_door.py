@@ -133,13 +133,14 @@ class PrefectDoor:
         """What became of each stage so far."""
 
     def __enter__(self) -> Self:
-        self._pool.__enter__()
-        self._aside = Aside()
         context = FlowRunContext.get()
         self._flow_run = context.flow_run if context else None
         if self._flow_run is not None:
             tags = sorted({*self._flow_run.tags, *self._tags})
-            get_client(sync_client=True).update_flow_run(self._flow_run.id, tags=tags)
+            with get_client(sync_client=True) as client:
+                client.update_flow_run(self._flow_run.id, tags=tags)
+        self._pool.__enter__()
+        self._aside = Aside()
         return self
 
     def __exit__(self, *error: Any) -> None:

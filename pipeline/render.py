@@ -1,6 +1,7 @@
 """dvc.yaml, rendered from the flow; never edited by hand.
 
-What is rendered depends on the code, `ingest.path` and, for lists of pictures, `ingest.kind` alone.
+What is rendered depends on the code and on which files params.yaml names: `ingest.path` (and for
+lists of pictures `ingest.kind`), `finetune.pretrained`, `distill.teacher`, `distill.unlabelled`.
 """
 
 import io
@@ -19,7 +20,7 @@ RUNTIME = ("fettle", "requirements.lock")
 
 HEADER = """\
 # Rendered from flows/training.py by `./fettle render`. Not to be edited: change the flow, a task's
-# signature or `ingest.path` in params.yaml, and render again.
+# signature or a file that params.yaml names, and render again.
 """
 
 

@@ -92,7 +92,7 @@ class Checkout:
         assert old in text
         (self.root / path).write_text(text.replace(old, new))
 
-    def wait_for(self, path: str, seconds: float = 60) -> None:
+    def wait_for(self, path: str, seconds: float = 180) -> None:
         """Wait until a file is there."""
         deadline = time.monotonic() + seconds
         while not (self.root / path).exists():

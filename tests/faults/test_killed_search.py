@@ -16,7 +16,7 @@ import os, signal, sys
 from pathlib import Path
 
 from pipeline import executor, pieces, snapshot
-from pipeline.executor import InSeries
+from tests.in_series import InSeries
 from pipeline.render import RUNTIME
 
 root, development, folder, memory, lives = Path(sys.argv[1]), *sys.argv[2:]

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import re
 import shutil
 import sys
 import threading
@@ -387,7 +388,7 @@ def test_of_missed_nights_the_last_is_made_up_for(
 
         assert "a later one stands in for it" in str(why(0, missed="run_once"))
         assert why(1, missed="run_once") is None
-        assert str(why(1, missed="skip")).startswith("Missed: 1440 minutes late")
+        assert re.match(r"Missed: 144\d minutes late", str(why(1, missed="skip")))
         assert why(2, missed="skip") is None
         assert why(0, scheduled=False, missed="skip") is None
 

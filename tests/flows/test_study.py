@@ -16,7 +16,7 @@ from metrics.objective import Objective
 from models.fitting import batch_size
 from models.fitting.batch_size import MIB, Pace
 from pipeline.errors import EnvironmentFault, InputError
-from pipeline.executor import InSeries
+from tests.in_series import InSeries
 from tests.models import small
 
 OBJECTIVE = Objective(metric="accuracy", positive=None, precision=0.9, quantile=0.5)

@@ -10,7 +10,7 @@ from flows import study, study_depth
 from flows.main import main
 from models import training
 from models.settings import NetworkSpec
-from pipeline.executor import InSeries
+from tests.in_series import InSeries
 from tests.models import small
 
 pytestmark = pytest.mark.usefixtures("studied")

@@ -454,8 +454,8 @@ def runs_of_pieces(checkout: Checkout) -> list[dict[str, Any]]:
 
 
 def test_pieces_finished_before_a_kill_show_as_recalled(toy: Checkout) -> None:
-    # With two workers, the first two trials of three end together.
-    slow_search(toy, 3.0)
+    # With two workers, the first two trials of three end together, and the third not soon.
+    slow_search(toy, 8.0)
     run = toy.start("./fettle", "run")
     kept = toy.root / ".fettle" / "pieces"
 

@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays_of
 
 from models.settings import NetworkSpec
 from pipeline import pieces, snapshot
-from pipeline.executor import InSeries, Label, Reads, Writes
+from pipeline.executor import Label, Reads, Writes
 from pipeline.pieces import FOLDER, Remembering
+from tests.in_series import InSeries
 from tests.models import small
 
 

@@ -1,6 +1,7 @@
 """A Ray cluster that is there already, and one that goes away. Real ones, on 127.0.0.1."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -86,8 +87,8 @@ def head(tmp_path: Path) -> Iterator[Head]:
 
 
 def free_port() -> int:
-    """One below those that Ray gives to its workers, and not the first that others try."""
-    for port in range(7000 + os.getpid() % 1000, 9000):
+    """One below those that Ray gives to its workers, hardly one that another process tries too."""
+    for port in random.Random(os.getpid()).sample(range(6000, 9900), 100):
         with suppress(OSError), socket.socket() as tried:
             tried.bind(("127.0.0.1", port))
             return port

@@ -233,7 +233,10 @@ def test_a_worker_that_dies_loses_nothing_and_one_that_joins_gets_work(
                 # Neither it nor the process below it has time to say goodbye.
                 self.killed = {worker.pid for worker in workers_of(first[0].pid)}
                 first[0].send_signal(signal.SIGKILL)
+                wait_until(lambda: running.capacity() == 1)
                 self.third = cluster.worker()
+                # Else the other one might be done with all pieces before it is there.
+                wait_until(lambda: running.capacity() == 2)
 
     told = Turmoil()
     with opened("dask", freight.root, cluster.address) as running:
@@ -298,7 +301,8 @@ def test_a_worker_elsewhere_is_handed_code_and_data_once(
     assert first > len(list((freight.root / "pipeline/runners").glob("*.py")))
     # Code and input are there; what the pieces left came from there.
     assert len(sent) == first
-    assert list((tmp_path / "elsewhere").iterdir()) == [tmp_path / "elsewhere" / "content"]
+    kept = tmp_path / "elsewhere"
+    wait_until(lambda: list(kept.iterdir()) == [kept / "content"])
 
 
 @pytest.mark.parametrize("at_once", [False, True])
