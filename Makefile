@@ -50,5 +50,8 @@ ui: $(STAMP) ## Prefect's UI on 127.0.0.1 or HOST=…, and the nights served on 
 lock: ## compile requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock
 
-clean: ## remove what can be made again, except the environment and DVC's cache
-	rm -rf artifacts .fettle .pytest_cache .mypy_cache .ruff_cache
+# What is not of a stage cannot be made again: champions and what was decided of them.
+clean: ## end the server; remove what can be made again, but for the environment and DVC's cache
+	@if [ -x $(BIN)/python ]; then ./fettle server stop; fi
+	if [ -d artifacts ]; then find artifacts -mindepth 1 -maxdepth 1 ! -name 'champion*' ! -name .gitignore -exec rm -rf {} +; fi
+	rm -rf .fettle .pytest_cache .mypy_cache .ruff_cache

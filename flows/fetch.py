@@ -49,7 +49,11 @@ def _copy(root: Path, source: Path, place: Path) -> bool:
     source = root / source.expanduser()
     if not source.exists():
         raise EnvironmentFault(f"{source}: there is no such file now, to be copied to {place}.")
-    if _same(source, root / place):
+    # Both: whoever copied it last may have been ended before it was tracked.
+    if (
+        _same(source, root / place)
+        and try_dvc(root, "status", "--quiet", f"{place}.dvc") is not None
+    ):
         return False
     before = _stamps(source)
     Arrival(source, place, place.stem).settle()

@@ -367,6 +367,7 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _stage(options: argparse.Namespace) -> None:
+    from flows.turns import at_work
     from pipeline.dvc_door import run_stage
     from pipeline.project import open_project
     from tracking.keeping import kept
@@ -374,7 +375,7 @@ def _stage(options: argparse.Namespace) -> None:
     project = open_project()
     project.require_rendered()
     params = project.params()
-    with kept(project.root, params, "stage") as keeper:
+    with at_work(project.root), kept(project.root, params, "stage") as keeper:
         keeper.follow()
         run_stage(project.nodes, options.name, params, project.code, project.root, options.runner)
 

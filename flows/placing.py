@@ -220,7 +220,8 @@ def _copy_folder(source: Path, place: Path) -> None:
 def _track(place: Path) -> None:
     # Another process: DVC's command line says what it does, and how it failed, in its own words.
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", str(place)],
+        # Not quietly: it would be silent about why it failed.
+        [sys.executable, "-m", "dvc", "add", str(place)],
         capture_output=True,
         text=True,
         env={**os.environ, "DVC_NO_ANALYTICS": "1"},

@@ -137,7 +137,7 @@ def push_cache(root: Path, remote: str | None) -> str | None:
     name = remote or (try_dvc(root, "config", "core.remote") or "").strip()
     if not name:
         return None
-    dvc(root, "push", "--quiet", "--run-cache", "--remote", name)
+    dvc(root, "push", "--run-cache", "--remote", name)
     return name
 
 

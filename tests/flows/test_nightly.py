@@ -293,6 +293,16 @@ def test_new_data_are_fetched_as_declared(
     )
     assert fetch.fetch(toy.root, wanted) == [f"data/parts: copied from {folder}"]
     assert fetch.fetch(toy.root, wanted) == []
+    # Whoever copied it last was ended before it was tracked: else nobody could have it again.
+    tracked = toy.root / "data/parts.dvc"
+    [whole] = re.findall(r"md5: \w{32}\.dir", tracked.read_text())
+    for left in (tracked.read_text().replace(whole, f"md5: {'0' * 32}.dir"), None):
+        tracked.unlink()
+        if left is not None:
+            tracked.write_text(left)
+        assert fetch.fetch(toy.root, wanted) == [f"data/parts: copied from {folder}"]
+        assert whole in tracked.read_text()
+    assert fetch.fetch(toy.root, wanted) == []
     (elsewhere / "rows.csv").write_text("1 2")
     other.dvc("commit", "--quiet", "--force", "rows.csv.dvc")
     other.git("commit", "--quiet", "--all", "--message=two")
