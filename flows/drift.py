@@ -280,12 +280,12 @@ def _worse(
     # Other rows, so other draws: the two are independent.
     after = replace(before, seed=params.seed + 1)
 
-    def sampled(bootstrap: Bootstrap, predictions: Array, truth: Array, weights: Any) -> Sample:
-        found = bootstrap.sample({"it": figure}, predictions[np.newaxis], truth, weights)
-        return found["it"]
+    def sampled(bootstrap: Bootstrap, predictions: Array, truth: Array) -> Sample:
+        # Each row counts once on both sides: a log has no weights.
+        return bootstrap.sample({"it": figure}, predictions[np.newaxis], truth, None)["it"]
 
-    then = sampled(before, said, target.truth(validation.targets), validation.weights)
-    now = sampled(after, told.predictions, told.truth, None)
+    then = sampled(before, said, target.truth(validation.targets))
+    now = sampled(after, told.predictions, told.truth)
     if np.isnan(then.value) or np.isnan(now.value):
         return [f"{reading.title} cannot be measured on the {len(told.truth):,} known rows"], []
     trials = measure.trials(told.truth, None)

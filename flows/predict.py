@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +47,11 @@ def predict(
 
     Classification: prediction, and `probability CLASS` for each class; multilabel: `prediction
     LABEL`, 1 or 0, and `probability LABEL`; regression: `prediction TARGET`. Where the new data
-    have targets too, figures on them are said on stderr. Raises InputError where no model is
-    chosen yet or the new data do not fit it.
+    have targets too, figures on them are said on stderr, in which each row counts once. Raises
+    InputError where no model is chosen yet, the new data do not fit it, or would be written over.
     """
+    if out is not None and out.exists() and out.samefile(path):
+        raise InputError(f"{out}: these are the new data, which predictions would replace.")
     chosen = _in_use() if champion else Chosen(CHOSEN)
     if not chosen.model.is_file():
         raise InputError("No model is chosen yet. Make one with: ./fettle run")
@@ -68,6 +71,10 @@ def predict(
     if new.known is not None and len(new.known.places):
         for line in figures(new, predictions, target, decision, measures, bootstrap):
             print(shown(line), file=sys.stderr)
+        if ingest.weight:
+            print(
+                f"here each row counts once, whatever {shown(ingest.weight)} says", file=sys.stderr
+            )
 
 
 def _in_use() -> Chosen:
@@ -176,7 +183,7 @@ def figures(
     if target.task == "classification":
         places_of = codes(truth, target)
         right = decision.answers(predictions)[places] == places_of
-        yield accuracy(right, new.what)
+        yield accuracy(right, new.what, bootstrap.level)
         strange = int((places_of < 0).sum())
         if strange:
             yield f"{strange:,} of these have a class that the model does not know"
@@ -211,13 +218,13 @@ def codes(labels: Array, target: Target) -> npt.NDArray[np.int64]:
     return np.array([places[label] for label in labels.tolist()], dtype=np.int64)
 
 
-def accuracy(right: npt.NDArray[np.bool_], what: str) -> str:
-    """Accuracy with Wilson's 95 % interval (Wilson 1927)."""
+def accuracy(right: npt.NDArray[np.bool_], what: str, level: float) -> str:
+    """Accuracy with Wilson's interval (Wilson 1927)."""
     count = len(right)
-    share, z = float(right.mean()), 1.959964
+    share, z = float(right.mean()), NormalDist().inv_cdf((1 + level) / 2)
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return (
-        f"accuracy on {count:,} {what}s with a target: {share:.4f} "
-        f"(95 % interval {middle - half:.4f} to {middle + half:.4f})"
+        f"accuracy on {count:,} {what}s with a target: {100 * share:.1f} % ({100 * level:g} % "
+        f"interval {100 * (middle - half):.1f} to {100 * (middle + half):.1f})"
     )

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dataset.examples import PICTURE, Column, Development, Examples, Schema
 from dataset.tables import read
 from dataset.target import Target
 from flows import champion, drift, predict, predict_log
+from metrics.objective import Objective
 from metrics.threshold import Decision
 from models.judging.evaluation import Chosen
 from pipeline.errors import ExitCode, InputError
@@ -329,3 +331,21 @@ def test_tables_are_looked_at_as_they_are() -> None:
     assert looked_at(schema) == schema
     assert looks(examples) is examples
     assert isinstance(looks(examples), Examples)
+
+
+def test_each_row_counts_once_on_both_sides() -> None:
+    """A log has no weights: held against weighted rows it would always look worse."""
+    target = Target(task="regression", names=("v",), quantities=(), class_weights=())
+    decision = Decision(task="regression", positive=None, thresholds=())
+    truth, said = np.zeros((200, 1), np.float32), np.ones((200, 1), np.float32)
+    said[100:] = 9
+    heavy = np.where(np.arange(200) < 100, 100.0, 0.01).astype(np.float32)
+    validation = Examples({}, truth, np.arange(200), heavy)
+    told = drift._Truth(said, truth, 0)
+    settings: Any = SimpleNamespace(
+        objective=Objective(metric="mae", positive=None, precision=0.5, quantile=0.5),
+        champion=SimpleNamespace(replicates=200, level=0.95, seed=1, margin=0.0),
+    )
+    notes, found = drift._worse(told, validation, said, (target, decision), settings)
+    assert found == []
+    assert notes[0].endswith("on validation 5.000 v")

@@ -77,10 +77,10 @@ def test_classes_come_with_probabilities_and_accuracy(
         "probability no": "0.4",
     }
     said = capsys.readouterr().err.splitlines()
-    exact = binomtest(2, 4).proportion_ci(0.95, "wilson")
+    exact = binomtest(2, 4).proportion_ci(0.9, "wilson")
     assert said == [
-        "accuracy on 4 rows with a target: 0.5000 "
-        f"(95 % interval {exact.low:.4f} to {exact.high:.4f})",
+        "accuracy on 4 rows with a target: 50.0 % "
+        f"(90 % interval {100 * exact.low:.1f} to {100 * exact.high:.1f})",
         "1 of these have a class that the model does not know",
     ]
 
@@ -92,7 +92,7 @@ def test_the_objective_is_said_beside_accuracy(
     outputs = [[0.8, 0.2], [0.6, 0.4], [0.1, 0.9], [0.3, 0.7]]
     run(monkeypatch, "x,y\n1,a\n2,a\n3,b\n4,b\n", outputs, "auc")
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("accuracy on 4 rows with a target: 1.0000 (95 % interval 0.5101")
+    assert said[0].startswith("accuracy on 4 rows with a target: 100.0 % (90 % interval 59.7")
     assert said[1].startswith("area under the ROC curve on 4 rows with a target: 100.0 % (90 %")
 
 
@@ -208,3 +208,14 @@ def test_notes_and_figures_do_nothing_to_a_terminal(
     assert r"\x1b[2J.png: left out" in said
     assert r"3.536 y\x1b[2J" in said
     assert "\x1b" not in said
+
+
+def test_new_data_are_not_written_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen(("a", "b"), "classification")
+    run(monkeypatch, "x,y\n1,a\n", [[0.8, 0.2]], "accuracy")
+    before = Path("new.csv").read_bytes()
+    Path("link.csv").symlink_to("new.csv")
+    for out in ("new.csv", "link.csv"):
+        with pytest.raises(InputError, match="these are the new data"):
+            predict.predict(Path("new.csv"), Path(out))
+    assert Path("new.csv").read_bytes() == before
