@@ -49,6 +49,8 @@ FLAGS = _words("0 1 0.0 1.0 yes no true false")
 """What a label may say in a column of its own."""
 COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 """A number with a comma for its decimals, which is a text here."""
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
+"""A number whose commas may part thousands."""
 FEW = 20
 """At most so many whole numbers are classes; more are a quantity."""
 RARE = 0.24
@@ -179,6 +181,11 @@ def _names_rows(column: Facts) -> str:
         # Of numbers with a few texts among them a check says what they are.
         return ""
     if column.words <= 1.2 and column.distinct > 0.95 * column.present:
+        if column.counts and all(map(THOUSANDS.fullmatch, column.counts)):
+            return (
+                "numbers with a comma before three digits, which are read as texts: leave out what "
+                "parts thousands, or write a decimal point"
+            )
         if column.counts and all(map(COMMA.fullmatch, column.counts)):
             return "numbers with a decimal comma, which are read as texts: write a decimal point"
         return f"an id: {column.distinct:,} different texts in {column.present:,} rows"

@@ -46,6 +46,18 @@ class Brought:
             "distill": {"teacher": _place(self.teacher), "unlabelled": _place(self.unlabelled)},
         }
 
+    def require_fitting(self, decision: Decision) -> None:
+        """Raise InputError for a network of pictures where the data are a table."""
+        if decision.values["ingest"]["kind"] != "table":
+            return
+        for source in self.sources:
+            if "network" in source:
+                raise InputError(
+                    f"{source['weights']}: {source['network']} sees pictures, and the data are a "
+                    "table.\nLeave it out; tables are transferred to from a model of an earlier "
+                    "run (.keras) or from another table."
+                )
+
     def lines(self) -> list[str]:
         """What was brought, in words."""
         told = []
@@ -89,7 +101,7 @@ def bringing(wishes: Wishes, stand: Path) -> Iterator[Brought]:
         yield Brought(
             _together(files, Path(temporary)),
             sources,
-            _single(wishes.teacher, stand),
+            _teacher(wishes.teacher, stand),
             _single(wishes.unlabelled, stand),
             max(sizes, default=None),
         )
@@ -153,6 +165,12 @@ def _single(path: str | None, stand: Path) -> Arrival | None:
     _existing(stand / path)
     with arriving(path, stand, None, None, None) as arrival:
         return arrival
+
+
+def _teacher(path: str | None, stand: Path) -> Arrival | None:
+    if path is not None and _existing(stand / path).suffix.lower() not in (MODEL, *WEIGHTS):
+        raise InputError(f"{path}: a teacher is a Keras model, in a .keras or an .h5 file.")
+    return _single(path, stand)
 
 
 def _place(arrival: Arrival | None) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dataset import understanding
 from dataset.examples import GIVEN
+from dataset.partition import NAMES
 from dataset.understanding import Candidate, Goal
 from flows.placing import Arrival, beside
 from flows.setting import Values
@@ -91,6 +92,8 @@ def _of_table(arrival: Arrival, wishes: Wishes, raw: dict[str, Any]) -> Decision
         told = "".join(f"\n- {name!r}: {reason}" for name, reason in ignored.items())
         raise InputError(f"{wishes.path}: no feature column is left beside the target.{told}")
     part = wishes.part or _clear_part(known, wishes)
+    if part is not None:
+        _require_names(by_name[part], wishes)
     parting = _parting(wishes, part, given)
     goal = understanding.goal(task, targets)
     if task == "classification" and parting.values["method"] == "given":
@@ -361,6 +364,16 @@ def _ignored(known: "Sequence[Facts]", targets: Sequence[str], wishes: Wishes) -
     if part is not None:
         reasons.setdefault(part.name, part.reason)
     return {name: reason for name, reason in reasons.items() if name not in keep}
+
+
+def _require_names(column: "Facts", wishes: Wishes) -> None:
+    """Raise InputError where a column that is to say the parts says something else."""
+    strange = next((text for text in column.counts if text.strip().lower() not in NAMES), None)
+    if strange is not None:
+        raise InputError(
+            f"{wishes.path}: --part {column.name!r}: {strange!r} names no part; known are "
+            f"{', '.join(NAMES)}."
+        )
 
 
 def _clear_part(known: "Sequence[Facts]", wishes: Wishes) -> str | None:

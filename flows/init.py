@@ -22,6 +22,8 @@ from pipeline.project import EXPECTED, open_project
 
 PARTS = 3
 """Train, validation and holdout."""
+NAMED = 5
+"""Classes that hints name at the most."""
 
 
 def init(wishes: Wishes, stand: Path) -> None:
@@ -42,6 +44,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         larger = sized(wishes, decision, brought)
         if larger is not None:
             decision = decide(arrival, larger, raw)
+        brought.require_fitting(decision)
         expected = expectations.learn(decision.read.blocks(), decision.read.schema)
         arrival.settle()
         brought.settle()
@@ -65,7 +68,7 @@ def init(wishes: Wishes, stand: Path) -> None:
         print(shown(line))
     for finding in decision.findings:
         print(shown(f"{finding.severity}: {finding}"))
-    for hint in (*_too_rare(decision), *decision.hints):
+    for hint in (*_too_rare(decision), *_alike(decision), *decision.hints):
         print(shown(f"hint: {hint}"))
     print("params.yaml, dvc.yaml and data/schema.yaml are set. Next: ./fettle plan, ./fettle run")
 
@@ -75,11 +78,27 @@ def _too_rare(decision: Decision) -> list[str]:
     if decision.values["split"]["method"] != "stratified":
         return []
     counts = decision.read.profile["classes"] or {}
-    return [
+    rare = [(name, count) for name, count in counts.items() if count < PARTS]
+    told = [
         f"class {name!r} has {count} row{'s' if count > 1 else ''}, and train, validation and "
         "holdout need one each: give it more, merge it with another or remove it first"
-        for name, count in counts.items()
-        if count < PARTS
+        for name, count in rare[:NAMED]
+    ]
+    more = len(rare) - NAMED
+    return [*told, *([f"so it is with {more:,} more classes"] if more > 0 else [])]
+
+
+def _alike(decision: Decision) -> list[str]:
+    """Classes that differ by case or blanks alone, as two people write one."""
+    if decision.read.profile["task"] != "classification":
+        return []
+    written: dict[str, list[str]] = {}
+    for name in decision.read.profile["classes"]:
+        written.setdefault(" ".join(str(name).lower().split()), []).append(name)
+    return [
+        f"classes {' and '.join(map(repr, names))} differ by case or blanks alone: write them "
+        "alike, unless they are different things"
+        for names in [names for names in written.values() if len(names) > 1][:NAMED]
     ]
 
 

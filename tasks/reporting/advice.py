@@ -95,8 +95,10 @@ def advise(evidence: Evidence) -> list[Advice]:
 
 def _constant(seen: Evidence) -> Iterator[Advice]:
     """The yardstick that says the same of every example is the ledger's first row."""
-    constant, chosen = seen.ledger[0], _row(seen, seen.details.chosen)
-    if _reaches(seen, chosen, constant):
+    constant, linear, *_ = seen.ledger
+    chosen = _row(seen, seen.details.chosen)
+    # Where the linear model is better than that, it is not the features that say nothing.
+    if _reaches(seen, chosen, constant) and _reaches(seen, linear, constant):
         yield Advice(
             "Look for other features: these may say nothing of the target.",
             f"To say the same of every example ({constant.candidate}) gives a validation "
@@ -123,10 +125,12 @@ def _linear(seen: Evidence) -> Iterator[Advice]:
     if chosen.candidate == "baseline":
         gain = _gain(seen, chosen)
         if gain is not None and gain[1] <= 0:
-            yield Advice(
-                "Consider the linear model.",
-                f"The chosen network's gain over it is not proven: {_span(seen, chosen)}.",
+            verdict = (
+                "The chosen network is worse than it"
+                if gain[2] < 0
+                else "The chosen network's gain over it is not proven"
             )
+            yield Advice("Consider the linear model.", f"{verdict}: {_span(seen, chosen)}.")
     elif _reaches(seen, chosen, linear):
         yield Advice(
             "Consider the linear model.",

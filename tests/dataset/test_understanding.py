@@ -411,3 +411,7 @@ def test_a_decimal_comma_is_named() -> None:
     [commas] = known(size=[f"{place},5" for place in range(300)])
     [found] = understanding.not_features([commas])
     assert found.reason.startswith("numbers with a decimal comma")
+    # Taken for one, a point would make 2,007 to 2.007.
+    [parted] = known(size=[f"{place},{place % 1000:03}" for place in range(300)])
+    [found] = understanding.not_features([parted])
+    assert "leave out what parts thousands, or write a decimal point" in found.reason

@@ -93,3 +93,18 @@ def test_what_cannot_be_told_changes_nothing(
         flows.init.init(wishes(pictures(home / "insects", 8), **told), home)
     assert read_raw() == before
     assert below(alone) == ["params.yaml"]
+
+
+def test_what_cannot_be_a_teacher_or_a_source_is_said_before_anything_is_brought(
+    alone: Path, tmp_path: Path
+) -> None:
+    home = fill(tmp_path, WEIGHTS, "teacher.csv")
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n" + "".join(f"{n * n % 71},{'xy'[n % 2]}\n" for n in range(60)))
+    with pytest.raises(
+        InputError, match=r"teacher.csv: a teacher is a Keras model, in a .keras or"
+    ):
+        flows.init.init(wishes(table, teacher=str(home / "teacher.csv"), yes=True), Path())
+    with pytest.raises(InputError, match="MobileNetV2 sees pictures, and the data are a table"):
+        flows.init.init(wishes(table, pretrained=(str(home / WEIGHTS),), yes=True), Path())
+    assert not (alone / "data").exists()

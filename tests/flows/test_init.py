@@ -703,3 +703,38 @@ def test_a_class_that_cannot_be_in_every_part_is_hinted_at(method: str, told: li
     found = flows.init._too_rare(decision)
     assert len(found) == len(told)
     assert all(words in line for words, line in zip(told, found, strict=True))
+
+
+def test_of_many_rare_classes_a_few_are_named() -> None:
+    classes = {f"class {number}": 1 for number in range(400)}
+    decision: Any = SimpleNamespace(
+        values={"split": {"method": "stratified"}},
+        read=SimpleNamespace(profile={"classes": classes}),
+    )
+    *named, last = flows.init._too_rare(decision)
+    assert len(named) == flows.init.NAMED
+    assert last == "so it is with 395 more classes"
+
+
+def test_classes_that_differ_by_case_alone_are_hinted_at(
+    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame()
+    table["bought"] = np.where(
+        np.arange(ROWS) % 4 == 0, table["bought"].str.upper(), table["bought"]
+    )
+    path = written(tmp_path / "shop.csv", table)
+    flows.init.init(wishes(path, target=("bought",), yes=True), Path())
+    said = capsys.readouterr().out
+    [no, yes] = [line for line in said.splitlines() if "differ by case or blanks alone" in line]
+    assert ("'no'" in no, "'NO'" in no, "'yes'" in yes, "'YES'" in yes) == (True,) * 4
+    flows.init.init(wishes(written(tmp_path / "two.csv", frame()), yes=True), Path())
+    assert "differ by case" not in capsys.readouterr().out
+
+
+def test_a_column_of_parts_that_names_none_is_refused(project: Path, tmp_path: Path) -> None:
+    path = written(tmp_path / "shop.csv", frame())
+    with pytest.raises(
+        InputError, match="--part 'region': 'Anvers' names no part; known are train"
+    ):
+        decided(path, target=("bought",), part="region")
