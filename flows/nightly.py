@@ -77,6 +77,7 @@ def nightly_run() -> State[Any]:
     Ends Completed, as Cached where nothing had to be done and as Skipped where it was not its turn,
     or Failed with a message for people.
     """
+    from flows.left_running import noted
     from flows.turns import alone, missed
     from pipeline.project import open_project
 
@@ -89,7 +90,7 @@ def nightly_run() -> State[Any]:
         context = FlowRunContext.get()
         if why := missed(settings, context.flow_run if context else None):
             return _skipped(why)
-        with alone(project.root, settings.overlap) as why:
+        with noted(project.root), alone(project.root, settings.overlap) as why:
             return _skipped(why) if why else _night(project.root)
     except FettleError as error:
         return failed(error)

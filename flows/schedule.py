@@ -31,6 +31,7 @@ def training_run(runner: Runner | None = None) -> State[Any]:
 
     # A server or a worker starts this in a process of its own, which shows warnings alone.
     logging.getLogger("fettle").setLevel(logging.INFO)
+    from flows.left_running import noted
     from flows.publish import publish
     from flows.training import training
     from flows.turns import at_work
@@ -48,7 +49,11 @@ def training_run(runner: Runner | None = None) -> State[Any]:
         project.require_rendered()
         params = project.params()
         memory = Memory(project.root, params.run.remote)
-        with at_work(project.root), kept(project.root, params, "run") as keeper:
+        with (
+            noted(project.root),
+            at_work(project.root),
+            kept(project.root, params, "run") as keeper,
+        ):
             with (
                 PrefectDoor(
                     memory, params, project.code, project.root, keeper.follow, runner

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
+from flows import left_running
 from tests.conftest import VENV, Checkout, kill_group
 
 pytestmark = pytest.mark.doors
@@ -399,6 +400,7 @@ def test_kill_9_and_run_again_ends_with_the_same_bytes(
             '    Path(".distilling").touch()\n    time.sleep(1)\n    return',
         )
     undisturbed.fettle("run")
+    before = trainings(killed)
     run = killed.start("./fettle", "run")
     killed.wait_for(".searching" if stage == "search" else ".distilling")
     children = psutil.Process(run.pid).children(recursive=True)
@@ -406,8 +408,15 @@ def test_kill_9_and_run_again_ends_with_the_same_bytes(
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
     assert not psutil.wait_procs(children, timeout=20)[1]
-    killed.fettle("run")
+    [left] = trainings(killed) - before
+    assert answered(killed, f"flow_runs/{left}")["state"]["name"] == "Running"
+    output = killed.fettle("run")
     assert killed.lock == undisturbed.lock
+    # Else it would be shown as running for ever.
+    name, state = (answered(killed, f"flow_runs/{left}")[key] for key in ("name", "state"))
+    assert (state["name"], state["message"]) == ("Crashed", left_running.KILLED)
+    assert f"the run {name} was killed; Prefect shows it as Crashed now" in output
+    assert not list((killed.root / left_running.FOLDER).iterdir())
 
 
 def answered(checkout: Checkout, path: str, body: dict[str, Any] | None = None) -> Any:

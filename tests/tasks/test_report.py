@@ -11,7 +11,7 @@ from models.judging.evaluation import Details
 from pipeline.picture import draw
 from tasks.reporting.diagnosis import alike
 from tasks.reporting.holdout import _precision
-from tests.tasks import candidates
+from tests.tasks import candidates, pages
 from tests.tasks.pages import (
     BETTER,
     HOSTILE,
@@ -423,6 +423,18 @@ def test_candidates_are_diagnosed_with_what_to_try(tmp_path, monkeypatch):
     assert text.count("good fit") == 5
     off = build(tmp_path / "off", monkeypatch, off=("search", "distill"))
     assert "distill" not in section(off, "diagnosis")
+
+
+def test_with_weights_it_is_said_what_they_count_in(tmp_path, monkeypatch):
+    plain = words(build(tmp_path / "plain", monkeypatch))
+    assert "plain counts" not in plain
+    assert "count each example once" not in plain
+    profile_of = pages.profile_of
+    monkeypatch.setattr(pages, "profile_of", lambda *told: profile_of(*told) | {"weight": "w"})
+    page = build(tmp_path / "weighted", monkeypatch)
+    assert "each counts in the metrics as much as w says" in words(page)
+    assert "numbers of examples are plain counts" in words(page)
+    assert "Accuracies of this section count each example once" in section(page, "diagnosis")
 
 
 @pytest.mark.parametrize("options", [{}, TASKS[3]])
