@@ -330,18 +330,24 @@ def _labels(results: _Results) -> dict[str, str]:
         "evaluate": f"chose {results.details.chosen}; no fits",
         "report": "this page; no fits",
     }
-    return labels | {name: _cost(record) for name, record in results.records.items()}
+    # What a stage trains to compare its candidate with costs as much.
+    more = {"distill": [row for row in results.ledger if row.candidate == distilled.CONTROL]}
+    return labels | {
+        name: _cost(record, more.get(name, [])) for name, record in results.records.items()
+    }
 
 
-def _cost(record: Record) -> str:
+def _cost(record: Record, more: Sequence[Row]) -> str:
+    """Of a candidate, and of what was trained besides."""
     if not record.enabled:
         return "switched off"
-    if not record.fits:
-        return "no fits"
-    return (
-        f"{many(record.fits, 'fit')}, {many(record.epochs, 'epoch')}, "
-        f"{many(record.examples, 'example')}"
+    every = [record, *more]
+    fits, epochs, examples = (
+        sum(getattr(one, name) or 0 for one in every) for name in ("fits", "epochs", "examples")
     )
+    if not fits:
+        return "no fits"
+    return f"{many(fits, 'fit')}, {many(epochs, 'epoch')}, {many(examples, 'example')}"
 
 
 def _ledger(results: _Results) -> dict[str, Any]:

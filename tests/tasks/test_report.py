@@ -1,6 +1,8 @@
 import json
 import re
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 from metrics.readings import significant
 from models.judging.evaluation import Details
 from pipeline.picture import draw
+from tasks import report
 from tasks.reporting.diagnosis import alike
 from tasks.reporting.holdout import _precision
 from tests.tasks import candidates, pages
@@ -423,6 +426,13 @@ def test_candidates_are_diagnosed_with_what_to_try(tmp_path, monkeypatch):
     assert text.count("good fit") == 5
     off = build(tmp_path / "off", monkeypatch, off=("search", "distill"))
     assert "distill" not in section(off, "diagnosis")
+
+
+def test_what_is_trained_to_be_compared_costs_as_much():
+    student = candidates.record("distill", True, (1, 2))
+    control: Any = SimpleNamespace(fits=2, epochs=24, examples=8_000)
+    assert report._cost(student, []) == "2 fits, 40 epochs, 16,000 examples"
+    assert report._cost(student, [control]) == "4 fits, 64 epochs, 24,000 examples"
 
 
 def test_with_weights_it_is_said_what_they_count_in(tmp_path, monkeypatch):
