@@ -50,7 +50,7 @@ def predict(
     have targets too, figures on them are said on stderr, in which each row counts once. Raises
     InputError where no model is chosen yet, the new data do not fit it, or would be written over.
     """
-    if out is not None and out.exists() and out.samefile(path):
+    if out is not None and out.exists() and path.exists() and out.samefile(path):
         raise InputError(f"{out}: these are the new data, which predictions would replace.")
     chosen = _in_use() if champion else Chosen(CHOSEN)
     if not chosen.model.is_file():
