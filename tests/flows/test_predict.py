@@ -219,5 +219,5 @@ def test_new_data_are_not_written_over(monkeypatch: pytest.MonkeyPatch, tmp_path
         with pytest.raises(InputError, match="these are the new data"):
             predict.predict(Path("new.csv"), Path(out))
     assert Path("new.csv").read_bytes() == before
-    with pytest.raises(InputError, match="lost.csv"):
+    with pytest.raises(InputError, match=r"lost\.csv"):
         predict.predict(Path("lost.csv"), Path("new.csv"))
