@@ -21,7 +21,9 @@ from prefect.states import Cancelled, Crashed
 log = logging.getLogger("fettle")
 
 FOLDER = Path(".fettle/running")
+"""Of the locks, below the project's folder."""
 KILLED = "Its process ended without a word. What was finished is kept."
+"""What the Prefect server is told of such a run."""
 
 
 @contextmanager
@@ -49,7 +51,12 @@ def noted(root: Path) -> Iterator[None]:
 def say_left(root: Path) -> None:
     """Have the server know of runs in this checkout whose process was killed."""
     for place in sorted((root / FOLDER).glob("[!.]*")):
-        with place.open("w") as lock:
+        try:
+            # Not made anew: one that ends just now removes its own.
+            lock = place.open("r+")
+        except FileNotFoundError:
+            continue
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

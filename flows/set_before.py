@@ -14,6 +14,7 @@ from models.presets import LEFT_OUT, Place, value_at
 from pipeline.artifacts import replacing
 
 KEPT = Path(".fettle/init.json")
+"""By place: the value before and the one set, each in a list that is empty where there was none."""
 
 
 def taken_back(content: Mapping[str, Any]) -> dict[Place, Any]:

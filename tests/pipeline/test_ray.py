@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.runners import pool as pools
 from pipeline.runners import ray_pool
 from pipeline.runners.freight import Freight
 from pipeline.runners.ray_pool import LONELY, RayPool
@@ -29,28 +28,14 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def freight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freight:
-    """A small project, in which we are."""
-    monkeypatch.setattr(pools, "PAUSE", 0.0)
-    root = tmp_path / "project"
-    root.mkdir()
-    monkeypatch.chdir(root)
-    return spread.project(root)
-
-
 @dataclass(frozen=True)
 class Head:
-    """A node that somebody started, with the home folder where its token lies."""
+    """A node that somebody started."""
 
     process: subprocess.Popen[bytes]
     address: str
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        return kept | LONELY | {"HOME": str(self.home)}
+    environment: dict[str, str]
+    """Of whoever is to find the token."""
 
     def end(self) -> None:
         """End it by its processes, since it has no time to say goodbye."""
@@ -68,22 +53,28 @@ def head(tmp_path: Path) -> Iterator[Head]:
     (home / ".ray").mkdir(parents=True)
     (home / ".ray" / "auth_token").write_text("a" * 64)
     port = free_port()
-    made = Head(None, f"127.0.0.1:{port}", home)  # type: ignore[arg-type]
+    environment = surroundings(home) | LONELY
     options = ("--port", str(port), "--num-cpus", "2", "--include-dashboard", "false", "--block")
     store = ("--object-store-memory", str(ray_pool.MEMORY), "--disable-usage-stats")
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("ray")), "start", "--head", *options, *store],
-        env=made.environment,
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    made = Head(process, made.address, home)
+    made = Head(process, f"127.0.0.1:{port}", environment)
     try:
         wait_until(lambda: answers(port))
         yield made
     finally:
         if process.poll() is None:
             made.end()
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """The environment of a user with that home folder, whom this process has told Ray nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return kept | {"HOME": str(home)}
 
 
 def free_port() -> int:
@@ -180,12 +171,11 @@ def test_whoever_carries_a_piece_when_the_run_ends_still_finds_ray_there(
 
 def test_a_node_of_the_runs_own_leaves_no_token_at_home(freight: Freight, tmp_path: Path) -> None:
     code = RUN.replace("sys.argv[1])", "None)")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-B", "-c", code, "", "0", *map(str, freight.reads)],
         check=False,
         cwd=freight.root,
-        env=kept | {"HOME": str(tmp_path)},
+        env=surroundings(tmp_path),
         capture_output=True,
         text=True,
         timeout=120,

@@ -40,16 +40,6 @@ pytestmark = pytest.mark.doors
 SILENT = TrackingParams(tensorboard=False, mlflow=False, dvclive=False)
 
 
-@pytest.fixture
-def freight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freight:
-    """A small project, in which we are."""
-    monkeypatch.setattr(pools, "PAUSE", 0.0)
-    root = tmp_path / "project"
-    root.mkdir()
-    monkeypatch.chdir(root)
-    return spread.project(root)
-
-
 def opened(runner: Runner, root: Path, cluster: str | None = None) -> Pool:
     run = RunParams.model_construct(
         runner=runner, cluster=cluster, workers=2, gpus=1, timeouts={}, tracking=SILENT

@@ -48,3 +48,37 @@ def test_a_network_in_8_bits_that_is_no_smaller_is_not_advised(
     assert [one.what[:32] for one in advice._int8(evidence)] == (
         ["Where size counts take the netwo"] * advised
     )
+
+
+def rows(constant: float, linear: tuple[float, float], network: tuple[float, float]) -> Any:
+    """A ledger of errors, of which less is better: the yardsticks and a network that is chosen."""
+
+    def row(candidate: str, low: float, high: float, against: float = 0.0) -> Any:
+        value = (low + high) / 2
+        told = {"candidate": candidate, "score": value, "score_low": low, "score_high": high}
+        ends = {"difference": value - against, "difference_low": low - against}
+        return SimpleNamespace(**told, **ends, difference_high=high - against, reference="linear")
+
+    against = sum(linear) / 2
+    ledger = [row("mean", constant, constant), row("linear", *linear)]
+    ledger.append(row("baseline", *network, against))
+    return SimpleNamespace(
+        ledger=ledger, objective=RMSE, details=SimpleNamespace(chosen="baseline")
+    )
+
+
+@pytest.mark.parametrize(("linear", "blamed"), [((120.0, 198.0), False), ((500.0, 700.0), True)])
+def test_features_are_not_blamed_where_a_linear_model_learns_from_them(
+    linear: tuple[float, float], blamed: bool
+) -> None:
+    told = [one.what for one in advice._constant(rows(621.0, linear, (189.0, 761.0)))]
+    assert [what.startswith("Look for other features") for what in told] == [True] * blamed
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [((200.0, 700.0), "is worse than it"), ((100.0, 700.0), "gain over it is not proven")],
+)
+def test_worse_than_linear_is_not_called_unproven(network: tuple[float, float], words: str) -> None:
+    [told] = advice._linear(rows(621.0, (150.0, 170.0), network))
+    assert words in told.why
